@@ -8,6 +8,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -35,7 +37,7 @@ func main() {
 
 func run(out, version string, dirs []string) error {
 	if out == "" || len(dirs) == 0 {
-		return fmt.Errorf("usage: modproxy -out DIR [-version V] MODULEDIR...")
+		return errors.New("usage: modproxy -out DIR [-version V] MODULEDIR [MODULEDIR]")
 	}
 	mods := make(map[string]*modfile.File, len(dirs)) // by directory
 	siblings := make(map[string]bool, len(dirs))      // by module path
@@ -109,7 +111,7 @@ func publish(out, version, dir string, f *modfile.File, siblings map[string]bool
 }
 
 func list(dir string, gomod []byte) ([]zip.File, error) {
-	cmd := exec.Command("git", "-C", dir, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	cmd := exec.CommandContext(context.Background(), "git", "-C", dir, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	cmd.Stderr = os.Stderr
 	names, err := cmd.Output()
 	if err != nil {
