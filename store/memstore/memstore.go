@@ -1,0 +1,239 @@
+// Package memstore keeps the records of calls in memory.
+//
+// It is for tests, for development, and for programs of one process that can afford to forget: what is in it ends with
+// the process. A payment belongs into a store that outlives one (store/sqlstore). Everything else is as in any other
+// store; storetest checks it.
+//
+// Times are taken from time.Now and are monotonic: the store works in a testing/synctest bubble, if it is made there. On
+// Linux the monotonic clock stands still while the machine is suspended.
+package memstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/steadfast-go/steadfast/idempotency"
+)
+
+// DefaultMaxRecords is the limit where Config names none.
+const DefaultMaxRecords = 100_000
+
+// KeepFree is how long a free record, whose only claim ended with "not sent", is kept before Purge removes it. Until
+// then its fence refuses a delayed copy of an earlier Acquire.
+const KeepFree = time.Hour
+
+// ErrFull says that the store holds as many records as it may. New keys are refused; calls under way go on.
+var ErrFull = errors.New("memstore: the store is full")
+
+// Config configures a Store. The zero value is sound.
+type Config struct {
+	// MaxRecords is the largest number of records, stubs included; zero or less means DefaultMaxRecords. A record takes
+	// about a kilobyte, its request and its value. At the limit new keys are refused with ErrFull. Nothing is ever evicted to
+	// make room, since a forgotten record is a call that may be made twice: Purge makes room, as retention allows.
+	MaxRecords int
+}
+
+// shards is a power of two.
+const shards = 64
+
+// Store keeps records in memory. It is made by New, and safe for concurrent use. It implements idempotency.Store and
+// idempotency.Peeker.
+type Store struct {
+	limit  int64
+	count  atomic.Int64
+	base   time.Time
+	seed   maphash.Seed
+	shards [shards]shard
+
+	taking sync.Mutex    // held by AcquireDue, so that a repetition does not overtake the original
+	purged atomic.Uint32 // where the next Purge begins
+}
+
+var (
+	_ idempotency.Store  = (*Store)(nil)
+	_ idempotency.Peeker = (*Store)(nil)
+)
+
+// New returns an empty Store.
+func New(config Config) *Store {
+	s := &Store{limit: int64(config.MaxRecords), base: time.Now(), seed: maphash.MakeSeed()}
+	if s.limit <= 0 {
+		s.limit = DefaultMaxRecords
+	}
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.records = make(map[idempotency.ID]*entry)
+		sh.due = make(map[string]*queue)
+		sh.expiry.order = byExpiry
+		sh.batches = make(map[idempotency.Token][]*entry)
+	}
+	return s
+}
+
+// now reads the store's clock. It must be read under the lock of the shard whose records it is compared with: a reading
+// from before may be older than what another caller has written meanwhile.
+func (s *Store) now() moment { return moment(time.Since(s.base)) }
+
+func (s *Store) shard(id idempotency.ID) *shard {
+	return &s.shards[maphash.Comparable(s.seed, id)%shards]
+}
+
+// Get returns the record, or ErrNoRecord.
+func (s *Store) Get(ctx context.Context, id idempotency.ID) (idempotency.Record, error) {
+	if err := check(ctx, id); err != nil {
+		return idempotency.Record{}, err
+	}
+	sh := s.shard(id)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	e := sh.records[id]
+	if e == nil {
+		return idempotency.Record{}, idempotency.ErrNoRecord
+	}
+	now := s.now()
+	r := e.at(now)
+	return r.view(now, idempotency.Token{}), nil
+}
+
+// Peek returns a settled record. It allocates nothing.
+func (s *Store) Peek(id idempotency.ID) (idempotency.Record, bool) {
+	sh := s.shard(id)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	e := sh.records[id]
+	if e == nil || !e.State.Settled() {
+		return idempotency.Record{}, false
+	}
+	return e.view(s.now(), idempotency.Token{}), true
+}
+
+// Acquire implements idempotency.Store.
+func (s *Store) Acquire(ctx context.Context, c idempotency.Claim) (idempotency.Record, error) {
+	if err := checkClaim(ctx, &c); err != nil {
+		return idempotency.Record{}, err
+	}
+	sh := s.shard(c.ID)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	now := s.now()
+	e := sh.records[c.ID]
+	if e == nil {
+		return s.create(sh, now, &c)
+	}
+	r := e.at(now)
+	if c.Fence == 0 || c.Fence != r.Fence || !r.claimable(now, c.Mode) {
+		return r.view(now, c.Token), nil
+	}
+	if r.State == idempotency.StateFree {
+		r.describe(now, &c)
+	}
+	r.acquire(now, &c)
+	sh.put(e, &r)
+	return r.view(now, c.Token), nil
+}
+
+// create makes the record that the claim asks for.
+func (s *Store) create(sh *shard, now moment, c *idempotency.Claim) (idempotency.Record, error) {
+	if c.Fence != 0 {
+		return idempotency.Record{}, idempotency.ErrNoRecord
+	}
+	if n := s.count.Add(1); n > s.limit {
+		s.count.Add(-1)
+		return idempotency.Record{}, fmt.Errorf(
+			"%w: Config.MaxRecords is %d; call Purge, shorten Retention and StubFor, or allow more records", ErrFull, s.limit)
+	}
+	e := &entry{record: record{
+		Record:  idempotency.Record{ID: c.ID, State: idempotency.StateFree},
+		created: now, changed: now, firstSent: never, lastSent: never,
+	}}
+	e.describe(now, c)
+	e.acquire(now, c)
+	sh.records[c.ID] = e
+	sh.queue(e)
+	return e.view(now, c.Token), nil
+}
+
+// claimable reports whether a claim that names r's fence is granted.
+func (r *record) claimable(now moment, m idempotency.ClaimMode) bool {
+	switch r.State {
+	case idempotency.StateFree:
+		// A free record whose next step is "never" waits for nothing but a caller.
+		return m != idempotency.ClaimRun || r.due <= now || r.due == never
+	case idempotency.StateScheduled, idempotency.StateAccepted, idempotency.StateUnknown, idempotency.StateAbandoned:
+		return m == idempotency.ClaimRun && r.due <= now
+	default:
+		return false
+	}
+}
+
+// acquire makes the transition that the claim asks for.
+func (r *record) acquire(now moment, c *idempotency.Claim) {
+	if c.Mode == idempotency.ClaimRun {
+		r.claim(now, c.Token, c.Lease, c.Sending)
+		return
+	}
+	r.Fence++ // so that whoever saw the free record cannot claim what it has become
+	r.token = idempotency.Token{}
+	if c.Mode == idempotency.ClaimSchedule {
+		r.rest(now, idempotency.StateScheduled)
+		r.due = now
+		return
+	}
+	r.rest(now, idempotency.StateCancelled)
+	r.mark(now, c.Notify)
+}
+
+// Extend implements idempotency.Store.
+func (s *Store) Extend(
+	ctx context.Context, leases []idempotency.Lease, d time.Duration, sending bool,
+) ([]bool, error) {
+	if err := checkExtend(ctx, leases, d); err != nil {
+		return nil, err
+	}
+	stands := make([]bool, len(leases))
+	for i := range leases {
+		stands[i] = s.extend(&leases[i], d, sending)
+	}
+	return stands, nil
+}
+
+func (s *Store) extend(l *idempotency.Lease, d time.Duration, sending bool) bool {
+	sh := s.shard(l.ID)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	e := sh.records[l.ID]
+	if e == nil || !e.owned(l) {
+		return false
+	}
+	now := s.now()
+	r := e.record // not as it is now: a lapsed claim that nobody took over stands
+	switch {
+	case r.State != idempotency.StateRunning:
+		if sending || r.lease == 0 {
+			return false
+		}
+	case sending && r.CancelWanted:
+		return false
+	case r.fallback() == idempotency.StateCancelled && r.lease <= now:
+		return false // it has been cancelled, and settled is final
+	case sending:
+		r.Sending = true
+		if r.firstSent == never {
+			r.firstSent = now
+		}
+	}
+	r.lease = now.in(d)
+	r.due = r.lease
+	sh.put(e, &r)
+	return true
+}
+
+// owned reports whether the lease names the record's last claim.
+func (r *record) owned(l *idempotency.Lease) bool {
+	return l.Token != idempotency.Token{} && l.Token == r.token && l.Fence == r.Fence
+}

@@ -1,0 +1,59 @@
+package memstore
+
+import (
+	"context"
+
+	"github.com/steadfast-go/steadfast/idempotency"
+)
+
+// purgeStep is how much Purge does under one lock, so that nobody waits long for it.
+const purgeStep = 64
+
+// Purge implements idempotency.Store. It looks only at records whose time is over.
+func (s *Store) Purge(ctx context.Context, limit int) (int, error) {
+	if err := checkPurge(ctx, limit); err != nil {
+		return 0, err
+	}
+	// Each Purge begins at another shard: with a small limit, all have their turn.
+	first, done := int(s.purged.Add(1)), 0
+	for i := range shards {
+		sh := &s.shards[(first+i)%shards]
+		for done < limit {
+			n := sh.purge(s, min(purgeStep, limit-done))
+			done += n
+			if n < purgeStep {
+				break
+			}
+			if err := ctx.Err(); err != nil {
+				return done, err
+			}
+		}
+	}
+	return done, nil
+}
+
+func (s *shard) purge(store *Store, limit int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := store.now()
+	done := 0
+	for done < limit && s.expiry.len() > 0 && s.expiry.items[0].at <= now {
+		e := s.expiry.items[0].e
+		r := e.at(now)
+		if r.Expired || r.State == idempotency.StateFree {
+			s.remove(e)
+			store.count.Add(-1)
+		} else {
+			r.Value, r.Request, r.Expired = nil, nil, true
+			s.put(e, &r)
+		}
+		done++
+	}
+	// The queues of operations that have nothing to do are not kept.
+	for operation, q := range s.due {
+		if q.len() == 0 {
+			delete(s.due, operation)
+		}
+	}
+	return done
+}

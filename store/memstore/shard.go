@@ -1,0 +1,78 @@
+package memstore
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/steadfast-go/steadfast/idempotency"
+)
+
+// shard is one part of the records. All of its fields are guarded by mu.
+type shard struct {
+	mu      sync.RWMutex
+	records map[idempotency.ID]*entry
+	due     map[string]*queue // by operation: what AcquireDue may take, and when
+	expiry  queue             // what Purge has to do, and when
+	batches map[idempotency.Token][]*entry
+}
+
+// put writes r down as e's record and moves e to its places in the queues. Every mutation ends here.
+func (s *shard) put(e *entry, r *record) {
+	if e.batch && (r.lease == 0 || r.token != e.token) {
+		s.unlist(e)
+	}
+	e.record = *r
+	s.queue(e)
+}
+
+func (s *shard) queue(e *entry) {
+	next := e.nextStep()
+	if e.queued == nil && next != never {
+		e.queued = s.due[e.ID.Operation]
+		if e.queued == nil {
+			e.queued = &queue{order: byDue}
+			s.due[e.ID.Operation] = e.queued
+		}
+	}
+	if e.queued != nil {
+		e.queued.set(e, next)
+		if next == never {
+			e.queued = nil
+		}
+	}
+	s.expiry.set(e, e.expires())
+}
+
+// remove takes e out of the shard.
+func (s *shard) remove(e *entry) {
+	if e.batch {
+		s.unlist(e)
+	}
+	if e.queued != nil {
+		e.queued.set(e, never)
+		e.queued = nil
+	}
+	s.expiry.set(e, never)
+	delete(s.records, e.ID)
+}
+
+// list remembers that AcquireDue claimed e under its token, for the caller whose reply was lost.
+func (s *shard) list(e *entry) {
+	if !e.batch {
+		s.batches[e.token] = append(s.batches[e.token], e)
+		e.batch = true
+	}
+}
+
+func (s *shard) unlist(e *entry) {
+	rest := s.batches[e.token]
+	if i := slices.Index(rest, e); i >= 0 {
+		rest = slices.Delete(rest, i, i+1)
+	}
+	if len(rest) == 0 {
+		delete(s.batches, e.token)
+	} else {
+		s.batches[e.token] = rest
+	}
+	e.batch = false
+}
