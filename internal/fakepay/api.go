@@ -39,7 +39,7 @@ const (
 	CodeDeclined          = "card_declined"
 	CodeInsufficientFunds = "insufficient_funds"
 	CodeExpiredCard       = "expired_card"
-	CodeInvalid           = "invalid_request"        // 400, 413, 415
+	CodeInvalid           = "invalid_request"        // 400, 413
 	CodeState             = "invalid_state"          // 400: the charge is not in a state for this
 	CodeNotFound          = "not_found"              // 404
 	CodeNotAllowed        = "not_allowed"            // 405

@@ -68,8 +68,8 @@ type Webhook struct {
 	Secret    string        // for Sign; required with URL
 	Delay     Latency       // between the event and its first delivery
 	Duplicate float64       // rate of events that are delivered twice
-	Attempts  int           // until a delivery is given up; 0: 5
-	Backoff   time.Duration // before the second attempt, doubled each time; 0: 1 s
+	Attempts  int           // until a delivery is given up, at most 20; 0: 5
+	Backoff   time.Duration // before the second attempt, doubled each time up to an hour; 0: 1 s
 	Timeout   time.Duration // of one attempt; 0: 10 s
 	Client    *http.Client  // nil: one of its own
 }
@@ -142,8 +142,14 @@ func (c Config) validate() error {
 	if !(w.Duplicate >= 0 && w.Duplicate <= 1) {
 		bad("Webhook.Duplicate", w.Duplicate, "use a rate from 0 to 1")
 	}
-	if w.Attempts < 0 || w.Backoff < 0 || w.Timeout < 0 {
-		bad("Webhook", fmt.Sprintf("%d attempts, backoff %v, timeout %v", w.Attempts, w.Backoff, w.Timeout), "use positive values, or 0 for the defaults")
+	if w.Attempts < 0 || w.Attempts > 20 {
+		bad("Webhook.Attempts", w.Attempts, "use 1 to 20, or 0 for the default")
+	}
+	if w.Backoff < 0 || w.Backoff > time.Hour {
+		bad("Webhook.Backoff", w.Backoff, "use at most an hour, or 0 for the default")
+	}
+	if w.Timeout < 0 {
+		bad("Webhook.Timeout", w.Timeout, "use a positive time, or 0 for the default")
 	}
 	errs = append(errs, w.Delay.validate("Webhook.Delay"))
 	return errors.Join(errs...)

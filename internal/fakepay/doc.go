@@ -37,5 +37,8 @@
 //	POST /_charges/{id}/decide       {"code": ""}: succeeded, or declined with that code
 //	POST /_reset                     everything as it was after New
 //
+// Attempts are counted as they arrive, also those that the client's own net/http resends when a kept-alive connection is
+// cut under a POST with an Idempotency-Key.
+//
 // The ledger keeps everything until Reset: this is a fake for tests, not a server for months.
 package fakepay

@@ -24,17 +24,17 @@ func ParseLatency(s string) (Latency, error) {
 	if s == "" {
 		return l, nil
 	}
+	parts := strings.Split(s, ",")
 	if low, high, ok := strings.Cut(s, ".."); ok {
-		return l, parseAll(&l, "min="+low, "max="+high)
+		parts = []string{"min=" + low, "max=" + high}
+	} else if !strings.Contains(s, "=") {
+		parts = []string{"p50=" + s}
 	}
-	if !strings.Contains(s, "=") {
-		return l, parseAll(&l, "p50="+s)
-	}
-	err := parseAll(&l, strings.Split(s, ",")...)
+	err := l.set(parts)
 	return l, err
 }
 
-func parseAll(l *Latency, parts ...string) error {
+func (l *Latency) set(parts []string) error {
 	for _, part := range parts {
 		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
 		d, err := time.ParseDuration(value)
