@@ -111,7 +111,11 @@ func (b *book) list(q listQuery) (ChargeList, bool) {
 func (b *book) snapshot(now time.Duration) Ledger {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	l := Ledger{At: now, Refunds: slices.Clone(b.refunds), Voids: slices.Clone(b.voids)}
+	// Empty, not nil: in JSON these are lists.
+	l := Ledger{
+		At: now, Charges: []Charge{}, Refunds: append([]Refund{}, b.refunds...), Voids: append([]Void{}, b.voids...),
+		Attempts: []Attempt{}, Deliveries: []Delivery{},
+	}
 	for _, a := range b.charges {
 		l.Charges = append(l.Charges, a.view())
 	}

@@ -18,7 +18,7 @@ func (p *provider) showAttempts(w http.ResponseWriter, r *http.Request) {
 	if reference := r.URL.Query().Get("reference"); reference != "" {
 		l = l.For(reference)
 	}
-	_ = writeJSON(w, http.StatusOK, append([]Attempt{}, l.Attempts...))
+	_ = writeJSON(w, http.StatusOK, l.Attempts)
 }
 
 func (p *provider) showConditions(w http.ResponseWriter, _ *http.Request) {

@@ -30,7 +30,7 @@ type Attempt struct {
 	Copy       bool          `json:"copy,omitempty"` // the second arrival of a Duplicate
 	Fault      Fault         `json:"fault"`          // NoFault, or what it met
 	ChargeID   string        `json:"charge_id,omitempty"`
-	Effect     bool          `json:"effect"` // it changed the ledger; a replay does not
+	Effect     bool          `json:"effect"` // it took, reserved or gave back money, or was accepted; replays and declines do not
 	EffectAt   time.Duration `json:"effect_at,omitempty"`
 	Replayed   bool          `json:"replayed,omitempty"`
 	Status     int           `json:"status"` // what was answered, or would have been; 0: nothing
@@ -85,7 +85,7 @@ type Ledger struct {
 // For returns what concerns one reference: its charges, all about them, and the requests that named it.
 func (l Ledger) For(reference string) Ledger {
 	ids := make(map[string]bool)
-	part := Ledger{At: l.At}
+	part := Ledger{At: l.At, Charges: []Charge{}}
 	for _, c := range l.Charges {
 		if c.Reference == reference {
 			ids[c.ID] = true
@@ -101,7 +101,7 @@ func (l Ledger) For(reference string) Ledger {
 }
 
 func filter[T any](all []T, keep func(T) bool) []T {
-	var kept []T
+	kept := []T{}
 	for _, v := range all {
 		if keep(v) {
 			kept = append(kept, v)

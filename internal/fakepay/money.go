@@ -104,7 +104,7 @@ func (p *provider) charge(v *visit, now time.Time) *answer {
 		refused := refuse(http.StatusPaymentRequired, &Error{
 			Code: charge.Code, Message: "the card was declined", Remedy: "use another card, with a new key", ChargeID: charge.ID,
 		})
-		refused.effect, refused.event = true, event
+		refused.event = event
 		return refused
 	}
 	status := http.StatusCreated

@@ -134,11 +134,13 @@ func decode(body []byte, into any) *Error {
 	if err == nil {
 		return nil
 	}
-	e := &Error{Code: CodeInvalid, Message: "the body is not the JSON object that belongs here: " + err.Error(), Remedy: "send one object with the documented members"}
-	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) {
-		e.Field, e.Value = wrong.Field, wrong.Value
+	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) && wrong.Field != "" {
+		return invalid(wrong.Field, "a JSON "+wrong.Value, "use what belongs into a Go "+wrong.Type.String())
 	}
-	return e
+	return &Error{
+		Code: CodeInvalid, Message: "the body is not the JSON object that belongs here: " + err.Error(), Field: "body",
+		Value: string(body[:min(len(body), 64)]), Remedy: "send one object with the documented members",
+	}
 }
 
 func checkCharge(c *ChargeRequest) *Error {
