@@ -1,0 +1,108 @@
+package idempotency
+
+import (
+	"errors"
+	"time"
+)
+
+// class is what an error from Send means (DESIGN section 6).
+type class uint8
+
+const (
+	classUnknown class = iota
+	classSucceeded
+	classRejected
+	classAccepted
+	classNotSent
+)
+
+// String returns the class as hooks report it.
+func (c class) String() string {
+	return [...]string{"unknown", "succeeded", "rejected", "accepted", "not sent"}[c]
+}
+
+type rejectedError struct {
+	code string
+	error
+}
+
+func (e *rejectedError) Unwrap() error { return e.error }
+
+// Rejected marks an error of Send: the provider definitely refused the call, and it had no effect. The code is stored
+// and handed to every caller in a [*Rejection]; err gives its message and may be nil.
+func Rejected(code string, err error) error {
+	if err == nil {
+		err = errors.New(code)
+	}
+	return &rejectedError{code, err}
+}
+
+type acceptedError struct {
+	ref   string
+	after time.Duration
+}
+
+func (e *acceptedError) Error() string {
+	return "idempotency: accepted by the provider as " + e.ref + ", the answer comes later"
+}
+
+// Accepted is returned by Send when the provider took the call and will answer later (a 202, "processing", 3-D Secure).
+// The call is never sent again. ref is the provider's id for it, handed to Lookup in [Attempt.Ref]; after is when to ask
+// for the first time.
+func Accepted(ref string, after time.Duration) error { return &acceptedError{ref, max(after, 0)} }
+
+type notSentError struct{ error }
+
+func (e *notSentError) Unwrap() error { return e.error }
+
+// NotSent marks an error of Send: this attempt certainly had no effect, because nothing left this process. Only say so
+// when you know: a dial error after an earlier request of the same attempt does not prove it.
+func NotSent(err error) error {
+	if err == nil {
+		err = errors.New("nothing was sent")
+	}
+	return &notSentError{err}
+}
+
+type replayedError struct{ error }
+
+func (e *replayedError) Unwrap() error { return e.error }
+
+// Replayed marks an error that the provider had stored under the provider key and only repeated (Stripe's
+// Idempotent-Replayed header, for instance). Sending again would get the same answer for as long as the key lives, so
+// the provider is asked instead, if it can be. Replayed may be put around [Rejected].
+func Replayed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &replayedError{err}
+}
+
+// classify never looks at an error's text. What nobody marked, and what carries marks that disagree, is unknown (T1).
+func classify(err error) class {
+	if err == nil {
+		return classSucceeded
+	}
+	found, marks := classUnknown, 0
+	var rejected *rejectedError
+	if errors.As(err, &rejected) {
+		found, marks = classRejected, marks+1
+	}
+	var accepted *acceptedError
+	if errors.As(err, &accepted) {
+		found, marks = classAccepted, marks+1
+	}
+	var notSent *notSentError
+	if errors.As(err, &notSent) {
+		found, marks = classNotSent, marks+1
+	}
+	if marks != 1 {
+		return classUnknown
+	}
+	return found
+}
+
+func isReplayed(err error) bool {
+	var r *replayedError
+	return errors.As(err, &r)
+}

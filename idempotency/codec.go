@@ -1,0 +1,100 @@
+package idempotency
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"reflect"
+)
+
+// Codec turns requests and values into what is stored, and back. It must be safe for concurrent use. The ID is given so
+// that an encrypting codec can bind the data to it. Decode must fail on what it cannot read: a record that cannot be read
+// is an error, never a miss.
+//
+// Encode must be deterministic, since the request's fingerprint is taken from it; a codec that is not (because it
+// encrypts) implements [Fingerprinter] too.
+type Codec interface {
+	Encode(id ID, v any) ([]byte, error)
+	Decode(id ID, data []byte, v any) error // v is a pointer; data must not be kept
+}
+
+// Fingerprinter is an optional ability of a [Codec]: a digest of a request that is keyed, so that what is stored does not
+// give away a request that can be guessed.
+type Fingerprinter interface {
+	Fingerprint(id ID, v any) ([]byte, error)
+}
+
+// JSON is the default [Codec].
+var JSON Codec = jsonCodec{}
+
+type jsonCodec struct{}
+
+func (jsonCodec) Encode(_ ID, v any) ([]byte, error)    { return json.Marshal(v) }
+func (jsonCodec) Decode(_ ID, data []byte, v any) error { return json.Unmarshal(data, v) }
+
+// Raw is a [Codec] for []byte and string, which are stored as they are.
+var Raw Codec = rawCodec{}
+
+type rawCodec struct{}
+
+func (rawCodec) Encode(_ ID, v any) ([]byte, error) {
+	switch v := v.(type) {
+	case []byte:
+		return v, nil
+	case string:
+		return []byte(v), nil
+	}
+	return nil, fmt.Errorf("idempotency: the Raw codec takes []byte and string, not %T: use JSON, or a Codec of your own", v)
+}
+
+func (rawCodec) Decode(_ ID, data []byte, v any) error {
+	switch v := v.(type) {
+	case *[]byte:
+		*v = append(make([]byte, 0, len(data)), data...)
+		return nil
+	case *string:
+		*v = string(data)
+		return nil
+	}
+	return fmt.Errorf("idempotency: the Raw codec gives *[]byte and *string, not %T: use JSON, or a Codec of your own", v)
+}
+
+// fingerprintVersion is the first byte of a fingerprint. It says how the rest was made.
+const fingerprintVersion = 1
+
+// fingerprint digests in, or what Call.Fingerprint leaves of it. encoded is in as the codec stored it.
+func (c *Call[In, Out]) fingerprint(id ID, in In, encoded []byte) (fp string, err error) {
+	var view any = in
+	if c.Fingerprint != nil {
+		view = c.Fingerprint(in)
+	}
+	if f, ok := c.Codec.(Fingerprinter); ok {
+		b, err := f.Fingerprint(id, view)
+		return string(b), err
+	}
+	if c.Fingerprint != nil {
+		if encoded, err = json.Marshal(view); err != nil {
+			return "", fmt.Errorf("idempotency: Call.Fingerprint of %q returned a %T that JSON cannot encode: %w", c.Name, view, err)
+		}
+	}
+	var b [1 + sha256.Size]byte
+	b[0] = fingerprintVersion
+	sum := sha256.Sum256(encoded)
+	copy(b[1:], sum[:])
+	return string(b[:]), nil
+}
+
+// tryCodec finds at Wrap what would otherwise fail after the provider was paid.
+func tryCodec[T any](c Codec, role string) error {
+	var zero, back T
+	id := ID{Operation: "wrap", Key: "zero"}
+	data, err := c.Encode(id, zero)
+	if err == nil {
+		err = c.Decode(id, data, &back)
+	}
+	if err != nil {
+		return fmt.Errorf("idempotency: Call.Codec %T cannot store %s, a %v: use a type that it can encode and decode, or another Codec: %w",
+			c, role, reflect.TypeFor[T](), err)
+	}
+	return nil
+}

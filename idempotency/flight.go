@@ -1,0 +1,383 @@
+package idempotency
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/steadfast-go/steadfast/retry"
+)
+
+// flightKey keeps callers with different requests apart: each is judged against the record by itself (T21).
+type flightKey struct {
+	id          ID
+	fingerprint string
+}
+
+// flight is one call under way on behalf of callers in this process. However many join, one goroutine sends, asks and
+// polls. It is detached from all of them: each leaves when its own context ends, the flight goes on (P5, T19).
+type flight struct {
+	key     flightKey
+	request []byte
+	gone    chan struct{} // closed when the last caller has left
+	done    chan struct{} // closed when the result is there
+
+	waiters int  // guarded by engine.mu
+	alone   bool // guarded by engine.mu; gone is closed
+	once    sync.Once
+
+	// The result; written once, before done is closed.
+	rec      Record
+	replayed bool // the call was settled before
+	live     any  // the value, where it could not be stored
+	err      error
+}
+
+// inside marks the context of Send and Lookup with the calls that they are part of (T23).
+type inside struct {
+	id    ID
+	outer *inside
+}
+
+type insideKey struct{}
+
+func reentrant(ctx context.Context, id ID) bool {
+	in, _ := ctx.Value(insideKey{}).(*inside)
+	for ; in != nil; in = in.outer {
+		if in.id == id {
+			return true
+		}
+	}
+	return false
+}
+
+// do joins the flight of this call or starts it, and waits for it as long as ctx allows. The record is as the flight left
+// it; answer says what it means.
+func (e *engine) do(ctx context.Context, key flightKey, request []byte) (f *flight, joined bool, err error) {
+	if ctx.Err() != nil { // T40
+		return nil, false, e.left(ctx, key.id)
+	}
+	if reentrant(ctx, key.id) {
+		return nil, false, ErrReentrant
+	}
+	f, joined, err = e.join(ctx, key, request)
+	if err != nil {
+		return nil, false, err
+	}
+	select {
+	case <-f.done:
+		e.leave(f)
+		return f, joined, nil
+	case <-ctx.Done():
+		e.leave(f)
+	}
+	select {
+	case <-f.done: // both were ready
+		return f, joined, nil
+	default:
+		return nil, joined, e.left(ctx, key.id)
+	}
+}
+
+// left is what a caller gets that does not wait for the end.
+func (e *engine) left(ctx context.Context, id ID) error {
+	return &PendingError{ID: id, State: StateRunning, after: e.poll, hidden: hidden{context.Cause(ctx)}}
+}
+
+func (e *engine) join(ctx context.Context, key flightKey, request []byte) (f *flight, joined bool, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil, false, ErrClosed
+	}
+	if f := e.flights[key]; f != nil {
+		f.waiters++
+		return f, true, nil
+	}
+	f = &flight{key: key, request: request, gone: make(chan struct{}), done: make(chan struct{}), waiters: 1}
+	e.flights[key] = f
+	e.owned.Add(1)
+	go e.fly(context.WithoutCancel(ctx), f)
+	return f, false, nil
+}
+
+func (e *engine) leave(f *flight) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if f.waiters--; f.waiters == 0 && !f.alone {
+		f.alone = true // also for who joins now: what the flight waited for may come too late for it, which it is told
+		close(f.gone)
+	}
+}
+
+// publish gives the result to the callers. Only the first one counts: what could not be recorded in time has been told
+// already when it is recorded at last.
+func (f *flight) publish(rec Record, replayed bool, live any, err error) {
+	if f == nil { // recovery: nobody waits
+		return
+	}
+	f.once.Do(func() {
+		f.rec, f.replayed, f.live, f.err = rec, replayed, live, err
+		close(f.done)
+	})
+}
+
+func (e *engine) fly(base context.Context, f *flight) {
+	r := &run{e: e, id: f.key.id, base: base, sched: e.policy.Schedule(), flight: f, gone: f.gone}
+	ended := false
+	defer func() {
+		if !ended { // a panic, or Goexit, in a place where none is expected: nobody may hang because of it
+			f.publish(Record{}, false, nil, &UnknownError{ID: r.id, State: StateUnknown, after: e.poll, hidden: hidden{&PanicError{Value: recover()}}})
+		}
+		e.mu.Lock()
+		if e.flights[f.key] == f {
+			delete(e.flights, f.key)
+		}
+		e.mu.Unlock()
+		e.owned.Done()
+	}()
+	rec, err := r.drive(f)
+	f.publish(rec, !r.worked, r.live, r.explain(rec, err))
+	ended = true
+}
+
+// run is one goroutine's work on one call: a flight's, or recovery's.
+type run struct {
+	e       *engine
+	id      ID
+	base    context.Context
+	sched   retry.Schedule
+	flight  *flight         // nil in recovery
+	gone    <-chan struct{} // closed when nobody waits any more: nothing is waited for on their behalf
+	stop    <-chan struct{} // closed when no further attempt is wanted; the claim is handed over
+	worked  bool            // at least one claim was worked on
+	lastErr error
+	live    any // a value that could not be stored
+}
+
+// drive takes the call as far as it goes: acquire, attempt, settle, or wait for who does.
+func (r *run) drive(f *flight) (Record, error) {
+	e := r.e
+	rec, c, err := r.acquire(f, 0, true)
+	for polls := 0; ; {
+		if errors.Is(err, ErrNoRecord) { // freed, and forgotten since we looked
+			rec, c, err = r.acquire(f, 0, true)
+		}
+		if err != nil {
+			return rec, err
+		}
+		if c != nil {
+			var more bool
+			r.worked = true
+			if rec, more, err = r.work(c); err != nil || !more {
+				return rec, err
+			}
+			c, polls = nil, 0
+		}
+		if !e.same(rec, f.key.fingerprint) {
+			return rec, ErrKeyReused
+		}
+		todo, wait := e.next(rec), rec.Due
+		switch {
+		case rec.State.Settled():
+			return rec, nil
+		case rec.State == StateRunning:
+			wait = e.pollDelay(polls)
+			polls++
+		case todo == stepHold, wait > e.policy.Max:
+			return rec, nil
+		}
+		if wait > 0 {
+			if !sleep(wait, r.gone, e.closing) {
+				return rec, nil
+			}
+			rec, err = r.get()
+			continue
+		}
+		if rec, c, err = r.acquire(f, rec.Fence, todo == stepSend); c == nil && err == nil {
+			polls++ // somebody was faster
+			if !sleep(e.pollDelay(polls), r.gone, e.closing) {
+				return rec, nil
+			}
+		}
+	}
+}
+
+// pollDelay grows from a twentieth of Poll, jittered: one poller per key and process, however many wait (T22).
+func (e *engine) pollDelay(n int) time.Duration {
+	d := e.poll / 20 << min(n, 5)
+	d = min(d, e.poll)
+	return d/2 + rand.N(d/2+1)
+}
+
+// same says whether a record was made by this request.
+func (e *engine) same(rec Record, fingerprint string) bool {
+	if len(rec.Fingerprint) == 0 || string(rec.Fingerprint) == fingerprint { // a tombstone has none
+		return true
+	}
+	return !rec.Expired && e.sameAs(rec, fingerprint)
+}
+
+func (r *run) get() (Record, error) {
+	return op(r.base, r.e, "Get", func(ctx context.Context) (Record, error) { return r.e.store.Get(ctx, r.id) })
+}
+
+// acquireTries bounds how often one claim is asked for again when the store fails.
+const acquireTries = 3
+
+// acquire asks for a claim. If the store fails nothing is sent (P7, T25), but the claim may have been granted all the
+// same: it is given back in the background.
+func (r *run) acquire(f *flight, fence uint64, sending bool) (Record, *claim, error) {
+	e := r.e
+	cl := Claim{
+		ID:          r.id,
+		Token:       newToken(),
+		Fence:       fence,
+		Sending:     sending,
+		Lease:       e.leaseFor,
+		Fingerprint: []byte(f.key.fingerprint),
+		Request:     f.request,
+		GiveUp:      e.giveUp,
+		Retention:   e.retention,
+		StubFor:     e.stubFor,
+	}
+	began := time.Now()
+	rec, err := e.claim(r.base, cl, acquireTries)
+	if err != nil {
+		if !isRuling(err) {
+			e.disown(r.base, cl)
+		}
+		return rec, nil, err
+	}
+	if !rec.Owned {
+		return rec, nil, nil
+	}
+	return rec, e.hold(r.base, rec, cl.Token, began), nil
+}
+
+// claim asks until the store answers; the token makes that one question (T15).
+func (e *engine) claim(ctx context.Context, cl Claim, tries int) (rec Record, err error) {
+	for n := 1; n <= tries; n++ {
+		rec, err = op(ctx, e, "Acquire", func(ctx context.Context) (Record, error) { return e.store.Acquire(ctx, cl) })
+		if err == nil || isRuling(err) || ctx.Err() != nil {
+			break
+		}
+		if !sleep(e.backoff(n), e.closing) {
+			break
+		}
+	}
+	return rec, err
+}
+
+// backoff is the pause between two tries at a store that fails.
+func (e *engine) backoff(n int) time.Duration {
+	d := min(e.leaseFor/600<<min(n, 10), e.leaseFor/6) // 50 ms to 5 s with a lease of 30 s
+	return d/2 + rand.N(d/2+1)
+}
+
+// hold begins to renew a claim.
+func (e *engine) hold(base context.Context, rec Record, token Token, began time.Time) *claim {
+	outer, _ := base.Value(insideKey{}).(*inside)
+	c := newClaim(context.WithValue(base, insideKey{}, &inside{rec.ID, outer}), rec, token, began, e.leaseFor)
+	e.leases.add(c)
+	return c
+}
+
+// disown gives back a claim whose Acquire was never answered, so that it does not lapse into an unknown outcome although
+// nothing was sent. If the store stays away for too long, it does.
+func (e *engine) disown(base context.Context, cl Claim) {
+	if e.begin() != nil {
+		return
+	}
+	go func() {
+		defer e.owned.Done()
+		for deadline, n := time.Now().Add(e.settleFor), 1; time.Now().Before(deadline); n++ {
+			if !sleep(e.backoff(n), e.closing) {
+				return
+			}
+			rec, err := e.claim(base, cl, 1)
+			if err == nil && rec.Owned {
+				_, err = op(base, e, "Settle", func(ctx context.Context) (Record, error) {
+					return e.store.Settle(ctx, Lease{ID: cl.ID, Fence: rec.Fence, Token: cl.Token}, e.rest(rec, rec.Ambiguous, 0))
+				})
+			}
+			if err == nil || isRuling(err) {
+				return
+			}
+		}
+	}()
+}
+
+// rest is the outcome that puts a claimed record back where it came from, or, if it became ambiguous, among the unknown.
+func (e *engine) rest(rec Record, ambiguous bool, due time.Duration) Outcome {
+	state := rec.From
+	switch {
+	case state == StateAccepted, state == StateAbandoned:
+	case ambiguous:
+		state = StateUnknown
+	case rec.Started || state == StateScheduled:
+		state = StateScheduled
+	default:
+		state = StateFree
+	}
+	o := Outcome{
+		State:         state,
+		Ambiguous:     ambiguous || state == StateUnknown,
+		ReplayedError: rec.ReplayedError,
+		Code:          rec.Code,
+		Message:       rec.Message,
+		Due:           due,
+	}
+	return o
+}
+
+// explain turns a record into the error that callers get; nil for a success. err is what kept the flight from going on.
+func (r *run) explain(rec Record, err error) error {
+	if err != nil {
+		return err
+	}
+	return r.e.explain(rec, r.lastErr)
+}
+
+func (e *engine) explain(rec Record, cause error) error {
+	switch rec.State {
+	case StateSucceeded:
+		switch {
+		case rec.Omitted:
+			return ErrValueOmitted
+		case rec.Expired:
+			return ErrExpired
+		}
+		return nil
+	case StateRejected:
+		return &Rejection{Code: rec.Code, Message: rec.Message}
+	case StateCancelled:
+		return ErrCancelled
+	case StateFree:
+		return &notSentYet{cause}
+	case StateAbsent, StateUnknown, StateAbandoned:
+		after := time.Duration(0)
+		if e.next(rec) != stepHold && rec.Due != Never {
+			after = max(rec.Due, e.poll)
+		}
+		if cause == nil && rec.Message != "" {
+			cause = errors.New(rec.Message)
+		}
+		return &UnknownError{ID: rec.ID, State: rec.State, after: after, hidden: hidden{cause}}
+	default:
+		after := e.poll
+		if rec.State != StateRunning && rec.Due != Never {
+			after = max(rec.Due, e.poll)
+		}
+		return &PendingError{ID: rec.ID, State: rec.State, after: after, hidden: hidden{cause}}
+	}
+}
+
+// notSentYet is ErrNotSent with its reason.
+type notSentYet struct{ cause error }
+
+func (e *notSentYet) Error() string        { return ErrNotSent.Error() + hidden{e.cause}.text() }
+func (e *notSentYet) Is(target error) bool { return target == ErrNotSent }
+func (e *notSentYet) Unwrap() error        { return e.cause }

@@ -1,0 +1,65 @@
+package idempotency
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// keySpace is the root of every derived key. Changing it would change every provider key under way: never.
+var keySpace = uuid.MustParse("a40a4fb5-2a1a-5d2e-9b06-5b3d8f0a7c11")
+
+// NewKey returns a new random key (a UUIDv7). Make it when the intent is made, with the order, and store it there; a key
+// made when the call is sent protects nothing.
+func NewKey() string { return uuid.Must(uuid.NewV7()).String() }
+
+// KeyFrom derives a key (a UUIDv5) from parts that together name one intent, such as an order number and an attempt to pay
+// it. The same parts always give the same key; parts are separated, so ("ab","c") and ("a","bc") differ.
+func KeyFrom(parts ...string) string { return derive(keySpace, parts...).String() }
+
+// providerKey is what goes to the provider. It depends on nothing that an attempt could change (T5).
+func providerKey(namespace string, id ID) uuid.UUID {
+	return derive(keySpace, namespace, id.Operation, id.Scope, id.Key)
+}
+
+func derive(space uuid.UUID, parts ...string) uuid.UUID {
+	n := 0
+	for _, p := range parts {
+		n += binary.MaxVarintLen64 + len(p)
+	}
+	data := make([]byte, 0, n)
+	for _, p := range parts {
+		data = binary.AppendUvarint(data, uint64(len(p)))
+		data = append(data, p...)
+	}
+	return uuid.NewSHA1(space, data)
+}
+
+func newToken() (t Token) {
+	_, _ = rand.Read(t[:]) // never fails: crypto/rand ends the process instead
+	return t
+}
+
+// Validate says what is wrong with an ID: a store and the wrapper refuse the same ones.
+func (id ID) Validate() error {
+	switch {
+	case id.Operation == "":
+		return fmt.Errorf("idempotency: the operation is empty: name the kind of call, for example %q", "charge")
+	case len(id.Operation) > MaxKey:
+		return tooLong("operation", id.Operation)
+	case len(id.Scope) > MaxKey:
+		return tooLong("scope", id.Scope)
+	case id.Key == "":
+		return fmt.Errorf("idempotency: the key is empty: make one with NewKey or KeyFrom when the intent is made")
+	case len(id.Key) > MaxKey:
+		return tooLong("key", id.Key)
+	}
+	return nil
+}
+
+func tooLong(field, value string) error {
+	return fmt.Errorf("idempotency: the %s %.16q… is %d bytes long: at most %d are allowed, shorten it with KeyFrom",
+		field, value, len(value), MaxKey)
+}

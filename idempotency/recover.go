@@ -1,0 +1,157 @@
+package idempotency
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// crew drives due calls, a bounded number at once.
+type crew struct {
+	e     *engine
+	size  int64
+	slots *semaphore.Weighted
+	wg    sync.WaitGroup
+}
+
+func (e *engine) crew() *crew {
+	n := int64(e.concurrency)
+	return &crew{e: e, size: n, slots: semaphore.NewWeighted(n)}
+}
+
+// pass claims what is due, as much as there are hands for, until nothing is. It does not wait for the calls to end.
+func (w *crew) pass(ctx context.Context) (taken int, err error) {
+	e := w.e
+	for {
+		if err := w.slots.Acquire(ctx, 1); err != nil {
+			return taken, nil // ctx ended: nothing more is wanted
+		}
+		free := int64(1)
+		for free < w.size && w.slots.TryAcquire(1) {
+			free++
+		}
+		if err := e.begin(); err != nil {
+			w.slots.Release(free)
+			return taken, err
+		}
+		token, began := newToken(), time.Now()
+		recs, err := op(ctx, e, "AcquireDue", func(ctx context.Context) ([]Record, error) {
+			return e.store.AcquireDue(ctx, DueClaim{Operation: e.name, Token: token, Lease: e.leaseFor, N: int(free)})
+		})
+		for _, rec := range recs {
+			e.owned.Add(1)
+			w.wg.Add(1)
+			go func() {
+				defer w.wg.Done()
+				defer e.owned.Done()
+				defer w.slots.Release(1)
+				e.driveDue(ctx, rec, token, began)
+			}()
+		}
+		w.slots.Release(free - int64(len(recs)))
+		e.owned.Done()
+		taken += len(recs)
+		if err != nil || int64(len(recs)) < free {
+			return taken, err
+		}
+	}
+}
+
+// driveDue takes one due call a step further. It is detached from ctx, which only says that no new attempt is wanted.
+func (e *engine) driveDue(ctx context.Context, rec Record, token Token, began time.Time) {
+	base := context.WithoutCancel(ctx)
+	if rec.State != StateRunning { // a claim to notify: it is not renewed, it runs out
+		if rec.Notify {
+			e.notify(base, Lease{ID: rec.ID, Fence: rec.Fence, Token: token}, rec)
+		}
+		return
+	}
+	r := &run{e: e, id: rec.ID, base: base, sched: e.policy.Schedule(), stop: ctx.Done()}
+	c := e.hold(base, rec, token, began)
+	if rec, _, err := r.work(c); err == nil && rec.Due <= 0 && !rec.State.Settled() {
+		e.hint() // "did not happen": it may be sent now
+	}
+}
+
+// recoverOnce makes one pass and waits for it.
+func (e *engine) recoverOnce(ctx context.Context) (int, error) {
+	w := e.crew()
+	n, err := w.pass(ctx)
+	w.wg.Wait()
+	return n, err
+}
+
+// purgeEvery is how many of Run's turns pass between two turns of Purge, and purgeSteps how much each does.
+const (
+	purgeEvery = 60
+	purgeSteps = 1000
+)
+
+// run makes passes until ctx ends or the wrapper is closed.
+func (e *engine) run(ctx context.Context) error {
+	if err := e.begin(); err != nil {
+		return err
+	}
+	defer e.owned.Done()
+	w := e.crew()
+	defer w.wg.Wait()
+	for turn, failed := 0, 0; ; turn++ {
+		wait := e.poll/2 + rand.N(e.poll+1) // jittered around Poll, so that processes spread
+		if _, err := w.pass(ctx); errors.Is(err, ErrClosed) {
+			return nil
+		} else if err != nil {
+			failed++
+			wait = max(wait, e.backoff(failed))
+		} else {
+			failed = 0
+		}
+		if turn%purgeEvery == purgeEvery-1 {
+			_, _ = op(ctx, e, "Purge", func(ctx context.Context) (int, error) { return e.store.Purge(ctx, purgeSteps) })
+		}
+		e.reportOldest(ctx)
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-e.wake:
+			timer.Stop()
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-e.closing:
+			timer.Stop()
+			return nil
+		}
+	}
+}
+
+// hint tells this wrapper's Run that something is due. A lost hint only costs time.
+func (e *engine) hint() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// unresolved are the states that somebody still has to do something about.
+var unresolved = []State{StateScheduled, StateRunning, StateAccepted, StateUnknown, StateAbandoned}
+
+func (e *engine) reportOldest(ctx context.Context) {
+	if e.hooks.Oldest == nil {
+		return
+	}
+	recs, err := op(ctx, e, "List", func(ctx context.Context) ([]Record, error) {
+		return e.store.List(ctx, Query{Operation: e.name, States: unresolved, OldestFirst: true, N: 1})
+	})
+	if err != nil {
+		return
+	}
+	age := time.Duration(0)
+	if len(recs) > 0 {
+		age = recs[0].Created
+	}
+	hook2(e.hooks.Oldest, e.name, age)
+}

@@ -1,0 +1,216 @@
+package idempotency
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Status is where a call stands, as it was when the store was asked.
+type Status[Out any] struct {
+	Scope string
+	Key   string
+	State State
+	// Value is set in StateSucceeded, and with Late.
+	Value Out
+	// Rejection is set in StateRejected.
+	Rejection *Rejection
+	// Ambiguous says that an attempt ended unknown and nothing has proven since that it had no effect.
+	Ambiguous bool
+	// CancelWanted says that the call was cancelled while an attempt was under way.
+	CancelWanted bool
+	// Late says that an abandoned call turned out to have happened.
+	Late bool
+	// Omitted says that the value could not be stored, Expired that it is no longer kept.
+	Omitted bool
+	Expired bool
+	// Attempts counts the attempts that were reported.
+	Attempts int
+	// Ref is the provider's id of an accepted call.
+	Ref string
+	// Message is the last error, for people.
+	Message string
+	// Age, FirstSent, LastSent and Settled are how long ago the call was made, first and last may have been sent, and
+	// settled; Never for what has not happened.
+	Age       time.Duration
+	FirstSent time.Duration
+	LastSent  time.Duration
+	Settled   time.Duration
+	// Due is the time until the next step, zero or less if it is due, and Never if there is none. GiveUp is the time until
+	// the call is given up.
+	Due    time.Duration
+	GiveUp time.Duration
+
+	fence  uint64
+	lapsed bool
+}
+
+func (w *Wrapper[In, Out]) status(rec Record) (Status[Out], error) {
+	s := Status[Out]{
+		Scope: rec.ID.Scope, Key: rec.ID.Key, State: rec.State,
+		Ambiguous: rec.Ambiguous, CancelWanted: rec.CancelWanted, Late: rec.Late, Omitted: rec.Omitted, Expired: rec.Expired,
+		Attempts: rec.Attempts, Ref: rec.Ref, Message: rec.Message,
+		Age: rec.Created, FirstSent: rec.FirstSent, LastSent: rec.LastSent, Settled: rec.SettledAt,
+		Due: rec.Due, GiveUp: rec.GiveUp,
+		fence: rec.Fence, lapsed: rec.Lapsed,
+	}
+	if rec.State == StateRejected {
+		s.Rejection = &Rejection{Code: rec.Code, Message: rec.Message}
+	}
+	if hasValue(rec) {
+		return s, w.call.decode(rec, rec.Value, &s.Value)
+	}
+	return s, nil
+}
+
+// get reads a record; to callers a free one is none.
+func (e *engine) get(ctx context.Context, id ID) (Record, error) {
+	rec, err := op(ctx, e, "Get", func(ctx context.Context) (Record, error) { return e.store.Get(ctx, id) })
+	if err == nil && rec.State == StateFree {
+		err = ErrNoRecord
+	}
+	return rec, err
+}
+
+// start schedules a call.
+func (e *engine) start(ctx context.Context, key flightKey, request []byte) (Record, error) {
+	if err := e.begin(); err != nil {
+		return Record{}, err
+	}
+	defer e.owned.Done()
+	cl := Claim{
+		ID: key.id, Mode: ClaimSchedule, Token: newToken(),
+		Fingerprint: []byte(key.fingerprint), Request: request,
+		GiveUp: e.giveUp, Retention: e.retention, StubFor: e.stubFor,
+	}
+	rec, err := e.claim(ctx, cl, acquireTries)
+	for n := 0; err == nil && rec.State == StateFree && n < acquireTries; n++ {
+		if !e.same(rec, key.fingerprint) {
+			return rec, ErrKeyReused
+		}
+		cl.Fence, cl.Token = rec.Fence, newToken()
+		rec, err = e.claim(ctx, cl, acquireTries)
+	}
+	if err != nil {
+		return rec, err
+	}
+	if !e.same(rec, key.fingerprint) {
+		return rec, ErrKeyReused
+	}
+	e.hint()
+	return rec, nil
+}
+
+// cancel closes a key.
+func (e *engine) cancel(ctx context.Context, id ID) (Record, error) {
+	if err := e.begin(); err != nil {
+		return Record{}, err
+	}
+	defer e.owned.Done()
+	o := Outcome{State: StateCancelled, Due: Never}
+	if e.canAsk {
+		o.Due = e.askAgain(Record{}) // an abandoned call is still asked about
+	}
+	rec, err := e.outside(ctx, Lease{ID: id}, o)
+	if errors.Is(err, ErrNoRecord) {
+		rec, err = e.claim(ctx, Claim{
+			ID: id, Mode: ClaimTombstone, Token: newToken(), Notify: e.onSettled != nil,
+			GiveUp: Never, Retention: e.retention, StubFor: e.stubFor,
+		}, acquireTries)
+		if err == nil && rec.State != StateCancelled { // somebody was faster
+			rec, err = e.outside(ctx, Lease{ID: id}, o)
+		}
+	}
+	return rec, err
+}
+
+// outside settles what no claim stands behind, and tries again while the store fails: the same verdict twice is one.
+func (e *engine) outside(ctx context.Context, l Lease, o Outcome) (rec Record, err error) {
+	o.Notify = e.onSettled != nil
+	for n := 1; n <= acquireTries; n++ {
+		if rec, err = e.settleOnce(ctx, l, o); err == nil || isRuling(err) || ctx.Err() != nil {
+			break
+		}
+		if !sleep(e.backoff(n), ctx.Done(), e.closing) {
+			break
+		}
+	}
+	if err == nil {
+		hook(e.hooks.Settled, SettledEvent{ID: l.ID, State: rec.State, Attempts: rec.Attempts, Age: rec.Created})
+		e.hint()
+	}
+	return rec, err
+}
+
+// verdict applies an answer from outside.
+func (e *engine) verdict(ctx context.Context, id ID, ans answer, seen *asOf, ref string) (Record, error) {
+	if err := e.begin(); err != nil {
+		return Record{}, err
+	}
+	defer e.owned.Done()
+	if ans.kind == happened {
+		rec, err := e.outside(ctx, Lease{ID: id}, Outcome{State: StateSucceeded, Value: ans.value, Omitted: ans.omitted != nil, Message: text(ans.omitted), Due: Never})
+		if err != nil && isRuling(err) {
+			hook(e.hooks.Conflict, ConflictEvent{ID: id, Recorded: rec.State, Claimed: StateSucceeded, Value: ans.value, Err: err})
+		}
+		return rec, err
+	}
+	rec, err := e.get(ctx, id)
+	if err != nil {
+		if negative := ans.kind == declined || ans.kind == didNotHappen; negative && errors.Is(err, ErrNoRecord) {
+			hook(e.hooks.Conflict, ConflictEvent{ID: id, Claimed: StateRejected, Code: ans.code, Err: err})
+		}
+		return rec, err
+	}
+	o, fence := e.weigh(rec, ans, seen, ref)
+	switch {
+	case o.State == StateAbsent && (rec.State.Settled() || rec.Late):
+		return e.contradict(rec, ans)
+	case o.State == StateAbsent: // a call runs, or has not been sent: there is nothing to apply it to now
+		return rec, &PendingError{ID: id, State: rec.State, after: e.poll}
+	}
+	rec, err = e.outside(ctx, Lease{ID: id, Fence: fence}, o)
+	switch {
+	case errors.Is(err, ErrLeaseLost): // it has moved on since: whoever asked must ask again
+		return rec, &PendingError{ID: id, State: rec.State, after: e.poll, hidden: hidden{err}}
+	case errors.Is(err, ErrConflict):
+		return e.contradict(rec, ans)
+	}
+	return rec, err
+}
+
+// weigh says what a verdict that is not positive makes of a record at rest. StateAbsent: nothing, now.
+func (e *engine) weigh(rec Record, ans answer, seen *asOf, ref string) (Outcome, uint64) {
+	resting := !rec.Lapsed && !rec.Late && (rec.State == StateAccepted || rec.State == StateUnknown || rec.State == StateAbandoned)
+	if !resting {
+		return Outcome{}, 0
+	}
+	hint := e.rest(Record{From: rec.State, Ambiguous: rec.Ambiguous, ReplayedError: rec.ReplayedError, Code: rec.Code, Message: rec.Message}, rec.Ambiguous, 0)
+	switch ans.kind {
+	case declined, didNotHappen:
+		named := ans.kind == declined && ref != "" && rec.State == StateAccepted && rec.Ref == ref && !rec.Ambiguous // T64
+		quiet := seen != nil && !seen.lapsed && seen.fence == rec.Fence && seen.state == rec.State && seen.lastSent >= e.settling
+		if named || quiet {
+			return e.negative(rec, ans), rec.Fence
+		}
+		if seen != nil {
+			return Outcome{}, 0 // it says what it is based on, and that does not hold
+		}
+	default:
+		hint.Due = e.dueIn(ans.after, rec)
+	}
+	return hint, rec.Fence
+}
+
+// contradict reports a verdict that is not what was recorded; one that agrees is no error.
+func (e *engine) contradict(rec Record, ans answer) (Record, error) {
+	switch ans.kind {
+	case declined, didNotHappen:
+		if rec.State == StateRejected || rec.State == StateCancelled {
+			return rec, nil
+		}
+		hook(e.hooks.Conflict, ConflictEvent{ID: rec.ID, Recorded: rec.State, Claimed: StateRejected, Code: ans.code, Err: ErrConflict})
+		return rec, ErrConflict
+	}
+	return rec, nil
+}
