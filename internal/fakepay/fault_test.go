@@ -43,6 +43,7 @@ func TestFaults(t *testing.T) {
 		{fault: "error_before;status=502", status: 502, again: 201, total: 1},
 		{fault: "error_after", status: 500, effect: 1, again: 201, replay: true, total: 1},
 		{fault: "error_stored", status: 500, again: 500, replay: true, total: 0},
+		{fault: "error_stored;status=503", status: 503, again: 503, replay: true, total: 0},
 		{fault: "error_stored_after", status: 500, effect: 1, again: 500, replay: true, total: 1},
 		{fault: "rate_limited;delay=1500ms", status: 429, again: 201, total: 1},
 		{fault: "key_in_use", status: 409, again: 201, total: 1},
@@ -148,6 +149,21 @@ func TestScripts(t *testing.T) {
 		assert.Equal(t, 429, b.call("GET", "/charges?reference=order", "", "", nil).status)
 		assert.Equal(t, 200, b.call("GET", "/charges?reference=order", "", "", nil).status, "Faults leave reads alone")
 		assert.Error(t, b.srv.Script("order", fakepay.Fault{Kind: "nonsense"}))
+	})
+}
+
+func TestSetConditions(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := open(t, fakepay.Config{Latency: fakepay.Latency{P50: time.Second}})
+		faults := []fakepay.Fault{{Kind: fakepay.Unavailable, Rate: 1}}
+		require.NoError(t, b.srv.SetConditions(fakepay.Conditions{Faults: &faults}))
+		faults[0].Kind = fakepay.Reset // the server keeps a copy
+		assert.Equal(t, 503, b.pay("order", "", "").status)
+		none := []fakepay.Fault{}
+		require.NoError(t, b.srv.SetConditions(fakepay.Conditions{Faults: &none}))
+		assert.Equal(t, time.Second, b.pay("order", "", "").took, "the latency was left alone")
+		assert.Error(t, b.srv.SetConditions(fakepay.Conditions{Latency: &fakepay.Latency{}, Scripts: map[string][]fakepay.Fault{"a": {{Kind: "b"}}}}))
+		assert.Equal(t, time.Second, *b.srv.Conditions().Latency, "what is refused changes nothing")
 	})
 }
 

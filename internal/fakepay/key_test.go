@@ -41,7 +41,10 @@ func TestKeyInUse(t *testing.T) {
 		assert.Empty(t, b.call("GET", "/charges?key=key", "", "latency=0s", nil).list.Charges, "not yet there to be found")
 		time.Sleep(time.Second)
 		synctest.Wait()
-		assert.True(t, b.pay("order", "key", "").replayed)
+		replay := b.pay("order", "key", "")
+		assert.True(t, replay.replayed)
+		assert.Zero(t, replay.took, "so does a replay,")
+		assert.Equal(t, 5*time.Second, b.pay("order", "key", "latency=5s").took, "unless it was told otherwise")
 		assert.Len(t, b.call("GET", "/charges?key=key", "", "latency=0s", nil).list.Charges, 1)
 	})
 }

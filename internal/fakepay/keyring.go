@@ -43,7 +43,7 @@ func (k *keyring) claim(key string, print [sha256.Size]byte, now time.Duration) 
 		return refuse(409, keyInUse(key))
 	}
 	replay := *e.stored
-	replay.replayed, replay.effect = true, false
+	replay.replayed = true
 	return &replay
 }
 

@@ -22,8 +22,8 @@ type answer struct {
 	chargeID   string
 	retryAfter time.Duration
 	replayed   bool
-	effect     bool
-	event      *Event // what the effect was, until it is told
+	effect     bool   // told apart from a replay by effect, its only reader
+	event      *Event // what happened
 }
 
 func refuse(status int, e *Error) *answer {
@@ -81,7 +81,7 @@ func (p *provider) answer(v *visit) *answer {
 	a := p.execute(v, v.latency)
 	if a != nil && v.fault.Kind == ErrorAfter {
 		failed := internalError(v.fault)
-		failed.effect, failed.chargeID = a.effect, a.chargeID
+		failed.chargeID = a.chargeID
 		return failed
 	}
 	return a
@@ -155,7 +155,7 @@ func (p *provider) effect(v *visit) *answer {
 	a.event = nil
 	if v.fault.Kind == ErrorStoredAfter {
 		failed := internalError(v.fault)
-		failed.effect, failed.chargeID = a.effect, a.chargeID
+		failed.chargeID = a.chargeID
 		return failed
 	}
 	return a
