@@ -163,7 +163,7 @@ func TestSetConditions(t *testing.T) {
 		require.NoError(t, b.srv.SetConditions(fakepay.Conditions{Faults: &none}))
 		assert.Equal(t, time.Second, b.pay("order", "", "").took, "the latency was left alone")
 		assert.Error(t, b.srv.SetConditions(fakepay.Conditions{Latency: &fakepay.Latency{}, Scripts: map[string][]fakepay.Fault{"a": {{Kind: "b"}}}}))
-		assert.Equal(t, time.Second, *b.srv.Conditions().Latency, "what is refused changes nothing")
+		assert.Equal(t, fakepay.Latency{P50: time.Second}, *b.srv.Conditions().Latency, "what is refused changes nothing")
 	})
 }
 
