@@ -31,26 +31,33 @@ func (s *shard) collect(store *Store, q *idempotency.Query, page *page) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	now := store.now()
-	for _, e := range s.records {
-		if e.ID.Operation != q.Operation || q.Scope != nil && e.ID.Scope != *q.Scope ||
-			!q.OldestFirst && compareIDs(e.ID, q.After) <= 0 {
-			continue
+	for _, first := range s.records {
+		for e := first; e != nil; e = e.next {
+			page.offer(e, q, now)
 		}
-		r := e.at(now)
-		if len(q.States) == 0 && r.State == idempotency.StateFree ||
-			len(q.States) > 0 && !slices.Contains(q.States, r.State) {
-			continue
-		}
-		at := row{created: r.created, Record: idempotency.Record{ID: r.ID}}
-		if len(page.rows) == q.N {
-			if page.compare(at, page.rows[0]) >= 0 {
-				continue
-			}
-			heap.Pop(page)
-		}
-		at.Record = r.view(now, idempotency.Token{})
-		heap.Push(page, at)
 	}
+}
+
+// offer adds e to the page if it is asked for and belongs to the first q.N.
+func (p *page) offer(e *entry, q *idempotency.Query, now moment) {
+	if e.ID.Operation != q.Operation || q.Scope != nil && e.ID.Scope != *q.Scope ||
+		!q.OldestFirst && compareIDs(e.ID, q.After) <= 0 {
+		return
+	}
+	r := e.at(now)
+	if len(q.States) == 0 && r.State == idempotency.StateFree ||
+		len(q.States) > 0 && !slices.Contains(q.States, r.State) {
+		return
+	}
+	at := row{created: r.created, Record: idempotency.Record{ID: r.ID}}
+	if len(p.rows) == q.N {
+		if p.compare(at, p.rows[0]) >= 0 {
+			return
+		}
+		heap.Pop(p)
+	}
+	at.Record = r.view(now, idempotency.Token{})
+	heap.Push(p, at)
 }
 
 // row is a record and its place in the order by age: ages that were read at different moments do not compare.

@@ -67,7 +67,7 @@ func New(config Config) *Store {
 	}
 	for i := range s.shards {
 		sh := &s.shards[i]
-		sh.records = make(map[idempotency.ID]*entry)
+		sh.records = make(map[uint64]*entry)
 		sh.due = make(map[string]*queue)
 		sh.expiry.order = byExpiry
 		sh.batches = make(map[idempotency.Token][]*entry)
@@ -79,8 +79,10 @@ func New(config Config) *Store {
 // from before may be older than what another caller has written meanwhile.
 func (s *Store) now() moment { return moment(time.Since(s.base)) }
 
-func (s *Store) shard(id idempotency.ID) *shard {
-	return &s.shards[maphash.Comparable(s.seed, id)%shards]
+// shard returns the shard that the ID belongs to, and the ID's hash.
+func (s *Store) shard(id *idempotency.ID) (*shard, uint64) {
+	h := maphash.Comparable(s.seed, *id)
+	return &s.shards[h%shards], h
 }
 
 // Get returns the record, or ErrNoRecord.
@@ -88,10 +90,10 @@ func (s *Store) Get(ctx context.Context, id idempotency.ID) (idempotency.Record,
 	if err := check(ctx, id); err != nil {
 		return idempotency.Record{}, err
 	}
-	sh := s.shard(id)
+	sh, hash := s.shard(&id)
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
-	e := sh.records[id]
+	e := sh.find(hash, &id)
 	if e == nil {
 		return idempotency.Record{}, idempotency.ErrNoRecord
 	}
@@ -102,10 +104,10 @@ func (s *Store) Get(ctx context.Context, id idempotency.ID) (idempotency.Record,
 
 // Peek returns a settled record. It allocates nothing.
 func (s *Store) Peek(id idempotency.ID) (idempotency.Record, bool) {
-	sh := s.shard(id)
+	sh, hash := s.shard(&id)
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
-	e := sh.records[id]
+	e := sh.find(hash, &id)
 	if e == nil || !e.State.Settled() {
 		return idempotency.Record{}, false
 	}
@@ -117,13 +119,13 @@ func (s *Store) Acquire(ctx context.Context, c idempotency.Claim) (idempotency.R
 	if err := checkClaim(ctx, &c); err != nil {
 		return idempotency.Record{}, err
 	}
-	sh := s.shard(c.ID)
+	sh, hash := s.shard(&c.ID)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	now := s.now()
-	e := sh.records[c.ID]
+	e := sh.find(hash, &c.ID)
 	if e == nil {
-		return s.create(sh, now, &c)
+		return s.create(sh, hash, now, &c)
 	}
 	r := e.at(now)
 	if c.Fence == 0 || c.Fence != r.Fence || !r.claimable(now, c.Mode) {
@@ -138,7 +140,7 @@ func (s *Store) Acquire(ctx context.Context, c idempotency.Claim) (idempotency.R
 }
 
 // create makes the record that the claim asks for.
-func (s *Store) create(sh *shard, now moment, c *idempotency.Claim) (idempotency.Record, error) {
+func (s *Store) create(sh *shard, hash uint64, now moment, c *idempotency.Claim) (idempotency.Record, error) {
 	if c.Fence != 0 {
 		return idempotency.Record{}, idempotency.ErrNoRecord
 	}
@@ -147,14 +149,13 @@ func (s *Store) create(sh *shard, now moment, c *idempotency.Claim) (idempotency
 		return idempotency.Record{}, fmt.Errorf(
 			"%w: Config.MaxRecords is %d; call Purge, shorten Retention and StubFor, or allow more records", ErrFull, s.limit)
 	}
-	e := &entry{record: record{
+	e := &entry{hash: hash, record: record{
 		Record:  idempotency.Record{ID: c.ID, State: idempotency.StateFree},
 		created: now, changed: now, firstSent: never, lastSent: never,
 	}}
 	e.describe(now, c)
 	e.acquire(now, c)
-	sh.records[c.ID] = e
-	sh.queue(e)
+	sh.add(e)
 	return e.view(now, c.Token), nil
 }
 
@@ -203,10 +204,10 @@ func (s *Store) Extend(
 }
 
 func (s *Store) extend(l *idempotency.Lease, d time.Duration, sending bool) bool {
-	sh := s.shard(l.ID)
+	sh, hash := s.shard(&l.ID)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	e := sh.records[l.ID]
+	e := sh.find(hash, &l.ID)
 	if e == nil || !e.owned(l) {
 		return false
 	}

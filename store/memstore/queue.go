@@ -10,6 +10,8 @@ const (
 // entry is a record in its shard, with its places in the shard's queues.
 type entry struct {
 	record
+	hash   uint64      // of the ID
+	next   *entry      // another entry with this hash
 	place  [orders]int // index in the queue plus one; zero: not queued
 	queued *queue      // the due queue that the entry is in
 	batch  bool        // claimed by AcquireDue and listed under its token

@@ -1,7 +1,6 @@
 package memstore
 
 import (
-	"bytes"
 	"math"
 	"time"
 
@@ -206,8 +205,8 @@ func (r *record) forget() { r.firstSent, r.lastSent = never, never }
 
 // describe stores what the claim says of the call itself.
 func (r *record) describe(now moment, c *idempotency.Claim) {
-	r.Fingerprint = bytes.Clone(c.Fingerprint)
-	r.Request = bytes.Clone(c.Request)
+	data := append(append(make([]byte, 0, len(c.Fingerprint)+len(c.Request)), c.Fingerprint...), c.Request...)
+	r.Fingerprint, r.Request = data[:len(c.Fingerprint):len(c.Fingerprint)], data[len(c.Fingerprint):]
 	r.giveUp = now.in(c.GiveUp)
 	r.retention, r.stubFor = max(c.Retention, 0), max(c.StubFor, 0)
 }

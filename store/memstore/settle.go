@@ -18,10 +18,10 @@ func (s *Store) Settle(
 	if err := checkOutcome(ctx, &l, &o); err != nil {
 		return idempotency.Record{}, err
 	}
-	sh := s.shard(l.ID)
+	sh, hash := s.shard(&l.ID)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	e := sh.records[l.ID]
+	e := sh.find(hash, &l.ID)
 	if e == nil {
 		if l.Token != (idempotency.Token{}) {
 			return idempotency.Record{}, errGone

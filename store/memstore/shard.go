@@ -10,10 +10,26 @@ import (
 // shard is one part of the records. All of its fields are guarded by mu.
 type shard struct {
 	mu      sync.RWMutex
-	records map[idempotency.ID]*entry
+	records map[uint64]*entry // by the hash of the ID; those that share one are chained
 	due     map[string]*queue // by operation: what AcquireDue may take, and when
 	expiry  queue             // what Purge has to do, and when
 	batches map[idempotency.Token][]*entry
+}
+
+// find returns the entry of the ID, whose hash is h, or nil.
+func (s *shard) find(h uint64, id *idempotency.ID) *entry {
+	e := s.records[h]
+	for e != nil && e.ID != *id {
+		e = e.next
+	}
+	return e
+}
+
+// add puts a new entry into the shard.
+func (s *shard) add(e *entry) {
+	e.next = s.records[e.hash]
+	s.records[e.hash] = e
+	s.queue(e)
 }
 
 // put writes r down as e's record and moves e to its places in the queues. Every mutation ends here.
@@ -53,7 +69,16 @@ func (s *shard) remove(e *entry) {
 		e.queued = nil
 	}
 	s.expiry.set(e, never)
-	delete(s.records, e.ID)
+	if first := s.records[e.hash]; first != e {
+		for first.next != e {
+			first = first.next
+		}
+		first.next = e.next
+	} else if e.next != nil {
+		s.records[e.hash] = e.next
+	} else {
+		delete(s.records, e.hash)
+	}
 }
 
 // list remembers that AcquireDue claimed e under its token, for the caller whose reply was lost.
