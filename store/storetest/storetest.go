@@ -14,6 +14,7 @@ package storetest
 
 import (
 	"testing"
+	"testing/synctest"
 
 	"github.com/steadfast-go/steadfast/idempotency"
 )
@@ -27,6 +28,25 @@ type rule struct {
 // Run checks the store that newStore makes. newStore is called for every case and returns an empty store each time; it
 // cleans up after itself with t.Cleanup.
 func Run(t *testing.T, newStore func(t *testing.T) idempotency.Store) {
+	t.Helper()
+	each(t, func(t *testing.T, r rule) {
+		r.check(&harness{T: t, Store: newStore(t), rule: r.says})
+	})
+}
+
+// RunInBubble is Run with every case in a testing/synctest bubble of its own: time is virtual, and waiting takes none.
+// It is for stores that live in the memory of the process. newStore is called in the bubble.
+func RunInBubble(t *testing.T, newStore func(t *testing.T) idempotency.Store) {
+	t.Helper()
+	each(t, func(t *testing.T, r rule) {
+		synctest.Test(t, func(t *testing.T) {
+			r.check(&harness{T: t, Store: newStore(t), rule: r.says})
+		})
+	})
+}
+
+// each calls f with every rule, in a subtest that is named after it.
+func each(t *testing.T, f func(t *testing.T, r rule)) {
 	t.Helper()
 	themes := []struct {
 		name  string
@@ -52,9 +72,7 @@ func Run(t *testing.T, newStore func(t *testing.T) idempotency.Store) {
 	for _, theme := range themes {
 		t.Run(theme.name, func(t *testing.T) {
 			for _, r := range theme.rules {
-				t.Run(r.name, func(t *testing.T) {
-					r.check(&harness{T: t, Store: newStore(t), rule: r.says})
-				})
+				t.Run(r.name, func(t *testing.T) { f(t, r) })
 			}
 		})
 	}
