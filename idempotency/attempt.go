@@ -57,7 +57,6 @@ func (r *run) sendAll(c *claim) (o Outcome, more bool) {
 			attempts++
 			replayed = isReplayed(res.err)
 		}
-		var rejected *rejectedError
 		switch res.class {
 		case classSucceeded:
 			r.live = res.live
@@ -71,6 +70,7 @@ func (r *run) sendAll(c *claim) (o Outcome, more bool) {
 			}
 			return o, false
 		case classRejected:
+			var rejected *rejectedError
 			errors.As(res.err, &rejected)
 			no := &Rejection{Code: rejected.code, Message: rejected.Error()}
 			if e.settles(no, ambiguous || res.resent) {
@@ -138,7 +138,6 @@ func (r *run) attempt(c *claim, number int) (res result) {
 	e := r.e
 	began := time.Now()
 	a := e.attemptOf(c, number)
-	a.resent = new(bool)
 	defer func() {
 		hook(e.hooks.Attempt, AttemptEvent{ID: r.id, ProviderKey: a.Key, Number: number, Class: res.class.String(), Err: res.err, Took: time.Since(began)})
 	}()
@@ -156,15 +155,15 @@ func (r *run) attempt(c *claim, number int) (res result) {
 			return res
 		}
 	}
-	out, over := detach(r, c, func(ctx context.Context) sent {
-		return e.send(ctx, a, c.rec)
-	}, func(err error) sent { return sent{err: err} }, r.late)
+	t := &try[sent]{r: r, a: a, rec: c.rec, fn: e.send, failed: sendFailed, late: r.late}
+	t.a.resent = &t.resent
+	out, over := t.run(c)
 	res.ran = true
 	if !over {
 		res.stuck, res.err = true, errStuck
-		return res // what a.resent says is not ours to read while Send runs
+		return res // t.resent is not ours to read while Send runs
 	}
-	res.sent, res.resent = out, *a.resent
+	res.sent, res.resent = out, t.resent
 	res.class = classify(res.err)
 	if res.resent && res.class == classNotSent {
 		res.class = classUnknown
@@ -184,56 +183,71 @@ func verdictForBreaker(ctx context.Context, res result) error {
 	return res.err
 }
 
-// detach runs code that is not ours in a goroutine of its own, with the attempt's timeout, and waits for it; but no longer
-// than Grace after its context ended (T53). Then over is false and late is called when it returns after all. Panics and
-// Goexit come back as errors (T10).
-func detach[T any](r *run, c *claim, fn func(context.Context) T, failed func(error) T, late func(T)) (out T, over bool) {
-	e := r.e
+// try is one run of Send or Lookup, code that is not ours, in a goroutine of its own.
+type try[T any] struct {
+	r       *run
+	a       Attempt
+	rec     Record
+	fn      func(context.Context, Attempt, Record) T
+	failed  func(error) T // what a panic, Goexit (T10) or a context that ended before fn ran comes back as
+	late    func(T)       // is told what fn returned after the attempt was over
+	resent  bool
+	ctx     context.Context
+	results chan T
+}
+
+func sendFailed(err error) sent     { return sent{err: err} }
+func lookupFailed(err error) answer { return answer{err: err} }
+
+// run waits for fn, with the attempt's timeout, but no longer than Grace after its context ended: then over is false (T53).
+func (t *try[T]) run(c *claim) (out T, over bool) {
+	e := t.r.e
 	ctx, cancel := context.WithTimeout(c.ctx, e.timeout)
-	results := make(chan T, 1)
-	e.owned.Add(1)
-	go func() {
-		defer e.owned.Done()
-		defer func() {
-			if e.slots != nil {
-				e.slots.Release(1)
-			}
-		}()
-		returned := false
-		var v T
-		defer func() {
-			if !returned {
-				v = failed(&PanicError{Value: recover(), Stack: debug.Stack()})
-			}
-			results <- v
-		}()
-		if ctx.Err() != nil {
-			v = failed(NotSent(errLate))
-		} else {
-			v = fn(ctx)
-		}
-		returned = true
-	}()
 	defer cancel()
+	t.ctx, t.results = ctx, make(chan T, 1)
+	e.owned.Add(1)
+	go t.call()
 	select {
-	case out = <-results:
+	case out = <-t.results:
 		return out, true
 	case <-ctx.Done():
 	}
 	grace := time.NewTimer(e.grace)
 	defer grace.Stop()
 	select {
-	case out = <-results:
+	case out = <-t.results:
 		return out, true
 	case <-grace.C:
 	}
-	hook(e.hooks.Stuck, r.id)
+	hook(e.hooks.Stuck, t.r.id)
 	e.owned.Add(1)
 	go func() {
 		defer e.owned.Done()
-		late(<-results)
+		t.late(<-t.results)
 	}()
 	return out, false
+}
+
+func (t *try[T]) call() {
+	e := t.r.e
+	defer e.owned.Done()
+	if e.slots != nil {
+		defer e.slots.Release(1)
+	}
+	returned := false
+	var v T
+	defer func() {
+		if !returned {
+			v = t.failed(&PanicError{Value: recover(), Stack: debug.Stack()})
+		}
+		t.results <- v
+	}()
+	if t.ctx.Err() != nil {
+		v = t.failed(NotSent(errLate))
+	} else {
+		v = t.fn(t.ctx, t.a, t.rec)
+	}
+	returned = true
 }
 
 // attemptOf is what Send and Lookup are told.
@@ -263,9 +277,8 @@ func (r *run) ask(c *claim) (o Outcome, more bool) {
 		return e.rest(c.rec, c.rec.Ambiguous, e.dueIn(e.askAgain(c.rec), c.rec)), false
 	}
 	a := e.attemptOf(c, c.rec.Attempts)
-	ans, over := detach(r, c, func(ctx context.Context) answer {
-		return e.lookup(ctx, a, c.rec)
-	}, func(err error) answer { return answer{err: err} }, func(answer) {})
+	t := &try[answer]{r: r, a: a, rec: c.rec, fn: e.lookup, failed: lookupFailed, late: func(answer) {}}
+	ans, over := t.run(c)
 	if !over {
 		ans.err = errStuck
 	}

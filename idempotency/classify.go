@@ -103,6 +103,9 @@ func classify(err error) class {
 }
 
 func isReplayed(err error) bool {
+	if err == nil {
+		return false
+	}
 	var r *replayedError
 	return errors.As(err, &r)
 }

@@ -59,29 +59,72 @@ func (rawCodec) Decode(_ ID, data []byte, v any) error {
 	return fmt.Errorf("idempotency: the Raw codec gives *[]byte and *string, not %T: use JSON, or a Codec of your own", v)
 }
 
-// fingerprintVersion is the first byte of a fingerprint. It says how the rest was made.
-const fingerprintVersion = 1
+// fingerprint is a version, which says how the rest was made, and a digest of a request.
+type fingerprint [1 + sha256.Size]byte
 
-// fingerprint digests in, or what Call.Fingerprint leaves of it. encoded is in as the codec stored it.
-func (c *Call[In, Out]) fingerprint(id ID, in In, encoded []byte) (fp string, err error) {
-	var view any = in
+// The versions of a fingerprint.
+const (
+	plainFingerprint = 1 // of what the codec, or JSON, makes of the request
+	keyedFingerprint = 2 // of what the codec's Fingerprinter makes of it
+)
+
+func digest(version byte, data []byte) (fp fingerprint) {
+	fp[0] = version
+	sum := sha256.Sum256(data)
+	copy(fp[1:], sum[:])
+	return fp
+}
+
+// fingerprint digests in, or what Call.Fingerprint leaves of it. encoded is in as the codec stores it.
+func (c *Call[In, Out]) fingerprint(id ID, in In, encoded []byte) (fingerprint, error) {
+	keyed, ok := c.Codec.(Fingerprinter)
+	if !ok && c.Fingerprint == nil {
+		return digest(plainFingerprint, encoded), nil
+	}
+	var view any
 	if c.Fingerprint != nil {
 		view = c.Fingerprint(in)
+	} else {
+		view = in
 	}
-	if f, ok := c.Codec.(Fingerprinter); ok {
-		b, err := f.Fingerprint(id, view)
-		return string(b), err
+	if ok {
+		data, err := keyed.Fingerprint(id, view)
+		return digest(keyedFingerprint, data), err
 	}
-	if c.Fingerprint != nil {
-		if encoded, err = json.Marshal(view); err != nil {
-			return "", fmt.Errorf("idempotency: Call.Fingerprint of %q returned a %T that JSON cannot encode: %w", c.Name, view, err)
+	data, err := json.Marshal(view)
+	if err != nil {
+		return fingerprint{}, fmt.Errorf("idempotency: Call.Fingerprint of %q returned a %T that JSON cannot encode: %w", c.Name, view, err)
+	}
+	return digest(plainFingerprint, data), nil
+}
+
+// encodeWith and decodeWith spare the Raw codec the conversion of its bytes to an interface and back.
+func encodeWith[T any](c Codec, id ID, v T) ([]byte, error) {
+	if c == Raw {
+		switch p := any(&v).(type) {
+		case *[]byte:
+			return *p, nil
+		case *string:
+			return []byte(*p), nil
 		}
 	}
-	var b [1 + sha256.Size]byte
-	b[0] = fingerprintVersion
-	sum := sha256.Sum256(encoded)
-	copy(b[1:], sum[:])
-	return string(b[:]), nil
+	return c.Encode(id, v)
+}
+
+func decodeWith[T any](c Codec, id ID, data []byte) (v T, err error) {
+	if c == Raw {
+		switch p := any(&v).(type) {
+		case *[]byte:
+			*p = append(make([]byte, 0, len(data)), data...)
+			return v, nil
+		case *string:
+			*p = string(data)
+			return v, nil
+		}
+	}
+	into := new(T)
+	err = c.Decode(id, data, into)
+	return *into, err
 }
 
 // tryCodec finds at Wrap what would otherwise fail after the provider was paid.

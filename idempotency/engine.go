@@ -27,7 +27,7 @@ type engine struct {
 	send      func(ctx context.Context, a Attempt, r Record) sent
 	lookup    func(ctx context.Context, a Attempt, r Record) answer
 	onSettled func(ctx context.Context, r Record) error // nil if nobody is to be told
-	sameAs    func(r Record, fingerprint string) bool   // reads r's request as today's In
+	sameAs    func(r Record, fp fingerprint) bool       // reads r's request as today's In
 
 	timeout     time.Duration
 	grace       time.Duration
@@ -111,11 +111,11 @@ func (e *engine) opTimeout() time.Duration { return min(e.leaseFor/4, unrecorded
 
 // op makes one request to the store, bounded in time, with its errors reported.
 func op[T any](ctx context.Context, e *engine, name string, do func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, e.opTimeout())
-	defer cancel()
+	limited := &bounded{Context: ctx, until: time.Now().Add(e.opTimeout())}
+	defer limited.end(context.Canceled)
 	var v T
 	err := guard(func() (err error) {
-		v, err = do(ctx)
+		v, err = do(limited)
 		return err
 	})
 	if err != nil && !isRuling(err) {

@@ -1,6 +1,7 @@
 package idempotency
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -13,19 +14,20 @@ import (
 // flightKey keeps callers with different requests apart: each is judged against the record by itself (T21).
 type flightKey struct {
 	id          ID
-	fingerprint string
+	fingerprint fingerprint
 }
 
 // flight is one call under way on behalf of callers in this process. However many join, one goroutine sends, asks and
 // polls. It is detached from all of them: each leaves when its own context ends, the flight goes on (P5, T19).
 type flight struct {
+	run
 	key     flightKey
 	request []byte
-	gone    chan struct{} // closed when the last caller has left
 	done    chan struct{} // closed when the result is there
 
-	waiters int  // guarded by engine.mu
-	alone   bool // guarded by engine.mu; gone is closed
+	waiters int           // guarded by engine.mu
+	alone   bool          // guarded by engine.mu: once, nobody waited any more
+	gone    chan struct{} // guarded by engine.mu; closed when alone; nil until somebody asks
 	once    sync.Once
 
 	// The result; written once, before done is closed.
@@ -33,24 +35,6 @@ type flight struct {
 	replayed bool // the call was settled before
 	live     any  // the value, where it could not be stored
 	err      error
-}
-
-// inside marks the context of Send and Lookup with the calls that they are part of (T23).
-type inside struct {
-	id    ID
-	outer *inside
-}
-
-type insideKey struct{}
-
-func reentrant(ctx context.Context, id ID) bool {
-	in, _ := ctx.Value(insideKey{}).(*inside)
-	for ; in != nil; in = in.outer {
-		if in.id == id {
-			return true
-		}
-	}
-	return false
 }
 
 // do joins the flight of this call or starts it, and waits for it as long as ctx allows. The record is as the flight left
@@ -96,10 +80,11 @@ func (e *engine) join(ctx context.Context, key flightKey, request []byte) (f *fl
 		f.waiters++
 		return f, true, nil
 	}
-	f = &flight{key: key, request: request, gone: make(chan struct{}), done: make(chan struct{}), waiters: 1}
+	f = &flight{key: key, request: bytes.Clone(request), done: make(chan struct{}), waiters: 1}
+	f.run = run{e: e, id: key.id, detached: detached{ctx, key.id}, sched: e.policy.Schedule(), flight: f}
 	e.flights[key] = f
 	e.owned.Add(1)
-	go e.fly(context.WithoutCancel(ctx), f)
+	go f.fly()
 	return f, false, nil
 }
 
@@ -107,9 +92,24 @@ func (e *engine) leave(f *flight) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if f.waiters--; f.waiters == 0 && !f.alone {
-		f.alone = true // also for who joins now: what the flight waited for may come too late for it, which it is told
-		close(f.gone)
+		f.alone = true // also for who joins now: it may be told that the call is pending sooner than it would have left
+		if f.gone != nil {
+			close(f.gone)
+		}
 	}
+}
+
+// untilAlone returns a channel that is closed when the last caller has left.
+func (e *engine) untilAlone(f *flight) <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if f.gone == nil {
+		f.gone = make(chan struct{})
+		if f.alone {
+			close(f.gone)
+		}
+	}
+	return f.gone
 }
 
 // publish gives the result to the callers. Only the first one counts: what could not be recorded in time has been told
@@ -124,8 +124,8 @@ func (f *flight) publish(rec Record, replayed bool, live any, err error) {
 	})
 }
 
-func (e *engine) fly(base context.Context, f *flight) {
-	r := &run{e: e, id: f.key.id, base: base, sched: e.policy.Schedule(), flight: f, gone: f.gone}
+func (f *flight) fly() {
+	e, r := f.e, &f.run
 	ended := false
 	defer func() {
 		if !ended { // a panic, or Goexit, in a place where none is expected: nobody may hang because of it
@@ -145,17 +145,19 @@ func (e *engine) fly(base context.Context, f *flight) {
 
 // run is one goroutine's work on one call: a flight's, or recovery's.
 type run struct {
-	e       *engine
-	id      ID
-	base    context.Context
+	e  *engine
+	id ID
+	detached
 	sched   retry.Schedule
 	flight  *flight         // nil in recovery
-	gone    <-chan struct{} // closed when nobody waits any more: nothing is waited for on their behalf
 	stop    <-chan struct{} // closed when no further attempt is wanted; the claim is handed over
 	worked  bool            // at least one claim was worked on
 	lastErr error
 	live    any // a value that could not be stored
 }
+
+// base is the context of everything that is done for the call.
+func (r *run) base() context.Context { return &r.detached }
 
 // drive takes the call as far as it goes: acquire, attempt, settle, or wait for who does.
 func (r *run) drive(f *flight) (Record, error) {
@@ -190,7 +192,7 @@ func (r *run) drive(f *flight) (Record, error) {
 			return rec, nil
 		}
 		if wait > 0 {
-			if !sleep(wait, r.gone, e.closing) {
+			if !sleep(wait, e.untilAlone(f), e.closing) {
 				return rec, nil
 			}
 			rec, err = r.get()
@@ -198,7 +200,7 @@ func (r *run) drive(f *flight) (Record, error) {
 		}
 		if rec, c, err = r.acquire(f, rec.Fence, todo == stepSend); c == nil && err == nil {
 			polls++ // somebody was faster
-			if !sleep(e.pollDelay(polls), r.gone, e.closing) {
+			if !sleep(e.pollDelay(polls), e.untilAlone(f), e.closing) {
 				return rec, nil
 			}
 		}
@@ -213,15 +215,15 @@ func (e *engine) pollDelay(n int) time.Duration {
 }
 
 // same says whether a record was made by this request.
-func (e *engine) same(rec Record, fingerprint string) bool {
-	if len(rec.Fingerprint) == 0 || string(rec.Fingerprint) == fingerprint { // a tombstone has none
+func (e *engine) same(rec Record, fp fingerprint) bool {
+	if len(rec.Fingerprint) == 0 || bytes.Equal(rec.Fingerprint, fp[:]) { // a tombstone has none
 		return true
 	}
-	return !rec.Expired && e.sameAs(rec, fingerprint)
+	return !rec.Expired && e.sameAs(rec, fp)
 }
 
 func (r *run) get() (Record, error) {
-	return op(r.base, r.e, "Get", func(ctx context.Context) (Record, error) { return r.e.store.Get(ctx, r.id) })
+	return op(r.base(), r.e, "Get", func(ctx context.Context) (Record, error) { return r.e.store.Get(ctx, r.id) })
 }
 
 // acquireTries bounds how often one claim is asked for again when the store fails.
@@ -237,24 +239,24 @@ func (r *run) acquire(f *flight, fence uint64, sending bool) (Record, *claim, er
 		Fence:       fence,
 		Sending:     sending,
 		Lease:       e.leaseFor,
-		Fingerprint: []byte(f.key.fingerprint),
+		Fingerprint: f.key.fingerprint[:],
 		Request:     f.request,
 		GiveUp:      e.giveUp,
 		Retention:   e.retention,
 		StubFor:     e.stubFor,
 	}
 	began := time.Now()
-	rec, err := e.claim(r.base, cl, acquireTries)
+	rec, err := e.claim(r.base(), cl, acquireTries)
 	if err != nil {
 		if !isRuling(err) {
-			e.disown(r.base, cl)
+			e.disown(r.base(), cl)
 		}
 		return rec, nil, err
 	}
 	if !rec.Owned {
 		return rec, nil, nil
 	}
-	return rec, e.hold(r.base, rec, cl.Token, began), nil
+	return rec, e.hold(r.base(), rec, cl.Token, began), nil
 }
 
 // claim asks until the store answers; the token makes that one question (T15).
@@ -279,8 +281,7 @@ func (e *engine) backoff(n int) time.Duration {
 
 // hold begins to renew a claim.
 func (e *engine) hold(base context.Context, rec Record, token Token, began time.Time) *claim {
-	outer, _ := base.Value(insideKey{}).(*inside)
-	c := newClaim(context.WithValue(base, insideKey{}, &inside{rec.ID, outer}), rec, token, began, e.leaseFor)
+	c := newClaim(base, rec, token, began, e.leaseFor)
 	e.leases.add(c)
 	return c
 }

@@ -63,15 +63,14 @@ func (w *crew) pass(ctx context.Context) (taken int, err error) {
 
 // driveDue takes one due call a step further. It is detached from ctx, which only says that no new attempt is wanted.
 func (e *engine) driveDue(ctx context.Context, rec Record, token Token, began time.Time) {
-	base := context.WithoutCancel(ctx)
+	r := &run{e: e, id: rec.ID, detached: detached{ctx, rec.ID}, sched: e.policy.Schedule(), stop: ctx.Done()}
 	if rec.State != StateRunning { // a claim to notify: it is not renewed, it runs out
 		if rec.Notify {
-			e.notify(base, Lease{ID: rec.ID, Fence: rec.Fence, Token: token}, rec)
+			e.notify(r.base(), Lease{ID: rec.ID, Fence: rec.Fence, Token: token}, rec)
 		}
 		return
 	}
-	r := &run{e: e, id: rec.ID, base: base, sched: e.policy.Schedule(), stop: ctx.Done()}
-	c := e.hold(base, rec, token, began)
+	c := e.hold(r.base(), rec, token, began)
 	if rec, _, err := r.work(c); err == nil && rec.Due <= 0 && !rec.State.Settled() {
 		e.hint() // "did not happen": it may be sent now
 	}

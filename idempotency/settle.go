@@ -18,7 +18,7 @@ func (r *run) settle(c *claim, o Outcome) (Record, error) {
 	switch {
 	case err == nil:
 		if rec.Notify && rec.Owned && (rec.State.Settled() || rec.State == StateAbandoned) {
-			e.notify(r.base, c.lease, rec)
+			e.notify(r.base(), c.lease, rec)
 		}
 		return rec, nil
 	case isRuling(err):
@@ -67,7 +67,7 @@ func (r *run) record(l Lease, o Outcome, failing func()) (Record, error) {
 	o.NotifyIn = e.leaseFor
 	began := time.Now()
 	for n := 1; ; n++ {
-		rec, err := e.settleOnce(r.base, l, o)
+		rec, err := e.settleOnce(r.base(), l, o)
 		if err == nil {
 			hook(e.hooks.Settled, SettledEvent{ID: r.id, State: rec.State, Attempts: rec.Attempts, Age: rec.Created})
 			return rec, nil
@@ -140,7 +140,7 @@ func (e *engine) notify(base context.Context, l Lease, rec Record) {
 
 // late is called with what a Send returned after its attempt was over.
 func (r *run) late(s sent) {
-	after := &run{e: r.e, id: r.id, base: r.base}
+	after := &run{e: r.e, id: r.id, detached: r.detached}
 	if classify(s.err) == classSucceeded {
 		_, _ = after.succeeded(Outcome{State: StateSucceeded, Value: s.value, Omitted: s.omitted != nil, Message: text(s.omitted), Attempts: 0})
 	}

@@ -58,7 +58,9 @@ func (w *Wrapper[In, Out]) status(rec Record) (Status[Out], error) {
 		s.Rejection = &Rejection{Code: rec.Code, Message: rec.Message}
 	}
 	if hasValue(rec) {
-		return s, w.call.decode(rec, rec.Value, &s.Value)
+		var err error
+		s.Value, err = decode[Out](w.call.Codec, rec, rec.Value)
+		return s, err
 	}
 	return s, nil
 }
@@ -80,7 +82,7 @@ func (e *engine) start(ctx context.Context, key flightKey, request []byte) (Reco
 	defer e.owned.Done()
 	cl := Claim{
 		ID: key.id, Mode: ClaimSchedule, Token: newToken(),
-		Fingerprint: []byte(key.fingerprint), Request: request,
+		Fingerprint: key.fingerprint[:], Request: request,
 		GiveUp: e.giveUp, Retention: e.retention, StubFor: e.stubFor,
 	}
 	rec, err := e.claim(ctx, cl, acquireTries)

@@ -7,18 +7,21 @@ import (
 
 // This file is where bytes become In and Out: the functions that a Wrapper hands to its engine.
 
-func (c *Call[In, Out]) decode(rec Record, data []byte, v any) error {
-	err := guard(func() error { return c.Codec.Decode(rec.ID, data, v) })
+func decode[T any](c Codec, rec Record, data []byte) (v T, err error) {
+	err = guard(func() (err error) {
+		v, err = decodeWith[T](c, rec.ID, data)
+		return err
+	})
 	if err != nil { // T34: never a miss
-		return fmt.Errorf("idempotency: the record of %s %q (%s) cannot be read as %T, it was written by another version or codec: %w", rec.ID.Operation, rec.ID.Key, rec.State, v, err)
+		return v, fmt.Errorf("idempotency: the record of %s %q (%s) cannot be read as %T, it was written by another version or codec: %w", rec.ID.Operation, rec.ID.Key, rec.State, v, err)
 	}
-	return nil
+	return v, nil
 }
 
 // encode returns why a value cannot be stored; the call has succeeded all the same (T35).
 func (c *Call[In, Out]) encode(id ID, out Out) (data []byte, omitted error) {
 	omitted = guard(func() (err error) {
-		data, err = c.Codec.Encode(id, out)
+		data, err = encodeWith(c.Codec, id, out)
 		return err
 	})
 	if omitted == nil && len(data) > c.MaxBytes {
@@ -33,8 +36,8 @@ func (c *Call[In, Out]) encode(id ID, out Out) (data []byte, omitted error) {
 // send sends what is stored, never what a caller holds: so every attempt of every process sends the same, and nobody can
 // change it meanwhile.
 func (c *Call[In, Out]) send(ctx context.Context, a Attempt, rec Record) (s sent) {
-	var in In
-	if err := c.decode(rec, rec.Request, &in); err != nil {
+	in, err := decode[In](c.Codec, rec, rec.Request)
+	if err != nil {
 		s.err = NotSent(err)
 		return s
 	}
@@ -50,8 +53,8 @@ func (c *Call[In, Out]) send(ctx context.Context, a Attempt, rec Record) (s sent
 }
 
 func (c *Call[In, Out]) lookup(ctx context.Context, a Attempt, rec Record) answer {
-	var in In
-	if err := c.decode(rec, rec.Request, &in); err != nil {
+	in, err := decode[In](c.Codec, rec, rec.Request)
+	if err != nil {
 		return answer{err: err}
 	}
 	v, err := c.Lookup(ctx, a, in)
@@ -65,15 +68,15 @@ func (c *Call[In, Out]) lookup(ctx context.Context, a Attempt, rec Record) answe
 	return ans
 }
 
-func (c *Call[In, Out]) settled(ctx context.Context, rec Record) error {
+func (c *Call[In, Out]) settled(ctx context.Context, rec Record) (err error) {
 	s := Settled[In, Out]{Scope: rec.ID.Scope, Key: rec.ID.Key, State: rec.State, Omitted: rec.Omitted, Late: rec.Late}
 	if len(rec.Fingerprint) > 0 && !rec.Expired { // a tombstone has no request
-		if err := c.decode(rec, rec.Request, &s.In); err != nil {
+		if s.In, err = decode[In](c.Codec, rec, rec.Request); err != nil {
 			return err
 		}
 	}
 	if hasValue(rec) {
-		if err := c.decode(rec, rec.Value, &s.Value); err != nil {
+		if s.Value, err = decode[Out](c.Codec, rec, rec.Value); err != nil {
 			return err
 		}
 	}
@@ -85,19 +88,19 @@ func (c *Call[In, Out]) settled(ctx context.Context, rec Record) error {
 
 // sameAs reads the stored request as today's In: a release that added a field must not take a call under way for another
 // request (T56).
-func (c *Call[In, Out]) sameAs(rec Record, fingerprint string) bool {
+func (c *Call[In, Out]) sameAs(rec Record, fp fingerprint) bool {
 	same := false
 	_ = guard(func() error {
-		var in In
-		if err := c.Codec.Decode(rec.ID, rec.Request, &in); err != nil {
-			return err
-		}
-		encoded, err := c.Codec.Encode(rec.ID, in)
+		in, err := decodeWith[In](c.Codec, rec.ID, rec.Request)
 		if err != nil {
 			return err
 		}
-		fp, err := c.fingerprint(rec.ID, in, encoded)
-		same = err == nil && fp == fingerprint
+		encoded, err := encodeWith(c.Codec, rec.ID, in)
+		if err != nil {
+			return err
+		}
+		stored, err := c.fingerprint(rec.ID, in, encoded)
+		same = err == nil && stored == fp
 		return err
 	})
 	return same

@@ -1,6 +1,7 @@
 package idempotency
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -121,7 +122,7 @@ func (w *Wrapper[In, Out]) Do(ctx context.Context, key string, in In) (Result[Ou
 		return Result[Out]{}, err
 	}
 	if w.e.peeker != nil {
-		if rec, ok := w.e.peeker.Peek(id); ok && string(rec.Fingerprint) == fp {
+		if rec, ok := w.e.peeker.Peek(id); ok && bytes.Equal(rec.Fingerprint, fp[:]) {
 			hook(w.e.hooks.Answered, AnsweredEvent{ID: id, Replayed: true})
 			return w.result(rec, w.e.explain(rec, nil), true)
 		}
@@ -144,17 +145,17 @@ func (w *Wrapper[In, Out]) Do(ctx context.Context, key string, in In) (Result[Ou
 }
 
 // begin checks a key, and encodes and fingerprints a request, before anything else happens.
-func (w *Wrapper[In, Out]) begin(key string, in In) (id ID, request []byte, fp string, err error) {
+func (w *Wrapper[In, Out]) begin(key string, in In) (id ID, request []byte, fp fingerprint, err error) {
 	if id, err = w.id(key); err != nil {
-		return id, nil, "", err
+		return id, nil, fp, err
 	}
 	select {
 	case <-w.e.closing:
-		return id, nil, "", ErrClosed
+		return id, nil, fp, ErrClosed
 	default:
 	}
 	err = guard(func() error {
-		if request, err = w.call.Codec.Encode(id, in); err != nil {
+		if request, err = encodeWith(w.call.Codec, id, in); err != nil {
 			return fmt.Errorf("idempotency: the request of %s %q, a %T, cannot be encoded: %w", id.Operation, id.Key, in, err)
 		}
 		if len(request) > w.call.MaxBytes {
@@ -183,7 +184,8 @@ func (w *Wrapper[In, Out]) result(rec Record, err error, replayed bool) (Result[
 	if rec.State != StateSucceeded || rec.Omitted || rec.Expired {
 		return res, err
 	}
-	if broken := w.call.decode(rec, rec.Value, &res.Value); broken != nil {
+	var broken error
+	if res.Value, broken = decode[Out](w.call.Codec, rec, rec.Value); broken != nil {
 		return Result[Out]{}, errors.Join(broken, err)
 	}
 	return res, err

@@ -1,0 +1,103 @@
+package idempotency
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// detached is the context of a flight: its caller's values, without its deadline and its end (P5, T9, T19). It also marks
+// what is done under it as part of the call (T23).
+type detached struct {
+	values context.Context
+	id     ID
+}
+
+type detachedKey struct{}
+
+func (*detached) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (*detached) Done() <-chan struct{}       { return nil }
+func (*detached) Err() error                  { return nil }
+
+func (d *detached) Value(key any) any {
+	if _, ok := key.(detachedKey); ok {
+		return d
+	}
+	return d.values.Value(key)
+}
+
+// reentrant says whether ctx belongs to an attempt of this very call, however deeply nested.
+func reentrant(ctx context.Context, id ID) bool {
+	for ctx != nil {
+		d, _ := ctx.Value(detachedKey{}).(*detached)
+		if d == nil {
+			return false
+		}
+		if d.id == id {
+			return true
+		}
+		ctx = d.values
+	}
+	return false
+}
+
+// bounded is a context with a deadline for one request to a store. Its timer is made when somebody asks for Done: stores
+// that answer from memory never do, and fresh calls make two requests each.
+type bounded struct {
+	context.Context
+	until time.Time
+
+	mu    sync.Mutex
+	done  chan struct{}
+	err   error
+	timer *time.Timer
+	stop  func() bool // of the parent's AfterFunc
+}
+
+func (b *bounded) Deadline() (time.Time, bool) {
+	if d, ok := b.Context.Deadline(); ok && d.Before(b.until) {
+		return d, true
+	}
+	return b.until, true
+}
+
+func (b *bounded) Done() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.done == nil {
+		b.done = make(chan struct{})
+		if b.err != nil {
+			close(b.done)
+			return b.done
+		}
+		b.timer = time.AfterFunc(time.Until(b.until), func() { b.end(context.DeadlineExceeded) })
+		b.stop = context.AfterFunc(b.Context, func() { b.end(b.Context.Err()) })
+	}
+	return b.done
+}
+
+func (b *bounded) Err() error {
+	if err := b.Context.Err(); err != nil {
+		b.end(err)
+	} else if !time.Now().Before(b.until) {
+		b.end(context.DeadlineExceeded)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err
+}
+
+// end ends the context; the first reason counts.
+func (b *bounded) end(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err != nil {
+		return
+	}
+	b.err = err
+	if b.done != nil {
+		close(b.done)
+		b.timer.Stop()
+		b.stop()
+	}
+}
