@@ -69,7 +69,7 @@ func TestSameSeedMeansTheSameForEveryOrderWhateverTheInterleaving(t *testing.T) 
 		want := trade(t, 7, 1, straight, false, byKey)
 		assert.Equal(t, want, trade(t, 7, 1, shuffled, false, byKey), "another order of arrival")
 		assert.Equal(t, want, trade(t, 7, 1, shuffled, true, byKey), "all at once")
-		assert.Equal(t, want, trade(t, 7, 1, straight[:], true, byKey), "all at once, again")
+		assert.Equal(t, want, trade(t, 7, 1, straight, true, byKey), "all at once, again")
 		assert.NotEqual(t, want, trade(t, 8, 1, straight, false, byKey), "another seed")
 	}
 }
