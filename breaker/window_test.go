@@ -87,6 +87,26 @@ func TestSlowCallsOpen(t *testing.T) {
 	})
 }
 
+func TestEverySlowSuccessIsJudged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker.New(breaker.Config{Window: time.Hour, SlowCall: time.Second, MinCalls: 2})
+		for i := range 20 {
+			_, err := breaker.Do(t.Context(), b, func(context.Context) (int, error) {
+				if i >= 10 {
+					time.Sleep(time.Second)
+				}
+				return 0, nil
+			})
+			require.NoError(t, err)
+			want := breaker.Closed
+			if i == 19 {
+				want = breaker.Open
+			}
+			require.Equal(t, want, b.State(), "%d of %d were slow", i-9, i+1)
+		}
+	})
+}
+
 func TestASuccessThatCompletesMinCallsOpens(t *testing.T) {
 	for _, c := range []breaker.Config{{MinCalls: 4}, {MinCalls: 4, LastCalls: 10}} {
 		b := breaker.New(c)

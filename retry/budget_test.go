@@ -65,6 +65,27 @@ func TestBudgetHoldsLayersThatMultiply(t *testing.T) {
 	})
 }
 
+// T37: callers that fail at the same moment do not spend a token twice.
+func TestBudgetIsExactAmongGoroutines(t *testing.T) {
+	const callers, burst = 8, 20_000
+	b := retry.NewBudget(0.001, burst)
+	var retries atomic.Int64
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			s := retry.Policy{Attempts: retry.Unlimited, Budget: b}.Schedule()
+			for {
+				if _, err := s.Next(errDown); err != nil {
+					return
+				}
+				retries.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	assert.EqualValues(t, burst, retries.Load())
+}
+
 func TestBudgetStartsFullAndRefillsWithCalls(t *testing.T) {
 	b := retry.NewBudget(0.5, 2)
 	retries := func(calls int) (n int) {
