@@ -65,7 +65,8 @@ func (s *Server) Reset() {
 // Now is the provider time since New or Reset.
 func (s *Server) Now() time.Duration { return s.current().clock.now() }
 
-// Ledger returns a snapshot.
+// Ledger returns a snapshot. Effects are in it before their answer is sent; Done, DoneAt and Delivered of an attempt come
+// right after, so a client that was just answered may not find them yet. Quiesce waits for them.
 func (s *Server) Ledger() Ledger {
 	p := s.current()
 	return p.book.snapshot(p.clock.now())

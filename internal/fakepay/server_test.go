@@ -127,6 +127,7 @@ func TestControlOverHTTP(t *testing.T) {
 		assert.Equal(t, 400, b.call("POST", "/_outage", "", "", `{"for":"-1s"}`).status)
 
 		b.pay("other", "", "")
+		b.settled()
 		var attempts []fakepay.Attempt
 		require.NoError(t, json.Unmarshal([]byte(b.call("GET", "/_attempts?reference=order", "", "", nil).body), &attempts))
 		assert.Len(t, attempts, 5)
