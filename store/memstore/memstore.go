@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,9 +80,10 @@ func New(config Config) *Store {
 // from before may be older than what another caller has written meanwhile.
 func (s *Store) now() moment { return moment(time.Since(s.base)) }
 
-// shard returns the shard that the ID belongs to, and the ID's hash.
+// shard returns the shard that the ID belongs to, and the ID's hash. There are few operations: leaving them out makes it
+// twice as fast, and short chains.
 func (s *Store) shard(id *idempotency.ID) (*shard, uint64) {
-	h := maphash.Comparable(s.seed, *id)
+	h := maphash.String(s.seed, id.Key) ^ bits.RotateLeft64(maphash.String(s.seed, id.Scope), 1)
 	return &s.shards[h%shards], h
 }
 
