@@ -21,15 +21,15 @@ func (r *run) work(c *claim) (rec Record, more bool, err error) {
 	defer r.e.leases.remove(c)
 	defer c.cancel(nil)
 	var o Outcome
-	switch r.e.next(c.rec) {
+	switch r.e.next(&c.rec) {
 	case stepSend:
 		o, more = r.sendAll(c)
 	case stepAsk:
 		o, more = r.ask(c)
 	case stepGiveUp:
-		o = r.giveUp(c.rec)
+		o = r.giveUp(&c.rec)
 	default:
-		o = r.e.rest(c.rec, c.rec.Ambiguous, r.e.dueIn(Never, c.rec))
+		o = r.e.rest(&c.rec, c.rec.Ambiguous, r.e.dueIn(Never, &c.rec))
 		o.Message = cmp.Or(o.Message, "the process that made the last attempt has not reported its outcome")
 	}
 	rec, err = r.settle(c, o)
@@ -55,24 +55,20 @@ func (r *run) sendAll(c *claim) (o Outcome, more bool) {
 		r.lastErr = res.err
 		if res.ran {
 			attempts++
-			replayed = isReplayed(res.err)
+			replayed = res.replayed
 		}
 		switch res.class {
 		case classSucceeded:
 			r.live = res.live
 			return Outcome{State: StateSucceeded, Value: res.value, Omitted: res.omitted != nil, Message: text(res.omitted), Attempts: attempts}, false
 		case classAccepted:
-			var a *acceptedError
-			errors.As(res.err, &a)
-			o = Outcome{State: StateAccepted, Ambiguous: ambiguous || res.resent, Ref: a.ref, Due: e.dueIn(Never, c.rec), Attempts: attempts}
+			o = Outcome{State: StateAccepted, Ambiguous: ambiguous || res.resent, Ref: res.accepted.ref, Due: e.dueIn(Never, &c.rec), Attempts: attempts}
 			if e.canAsk {
-				o.Due = e.dueIn(a.after, c.rec)
+				o.Due = e.dueIn(res.accepted.after, &c.rec)
 			}
 			return o, false
 		case classRejected:
-			var rejected *rejectedError
-			errors.As(res.err, &rejected)
-			no := &Rejection{Code: rejected.code, Message: rejected.Error()}
+			no := &Rejection{Code: res.rejected.code, Message: res.rejected.Error()}
 			if e.settles(no, ambiguous || res.resent) {
 				return Outcome{State: StateRejected, Code: no.Code, Message: no.Message, Attempts: attempts}, false
 			}
@@ -85,7 +81,7 @@ func (r *run) sendAll(c *claim) (o Outcome, more bool) {
 			}
 		}
 		var err error
-		delay, err = r.sched.Next(res.err)
+		delay, err = r.pause(res.err)
 		if err != nil || res.stuck {
 			break
 		}
@@ -98,12 +94,21 @@ func (r *run) sendAll(c *claim) (o Outcome, more bool) {
 		}
 		marked = false // a repetition asks first whether the claim stands and nobody wants it cancelled
 	}
-	o = e.rest(c.rec, ambiguous, 0)
+	o = e.rest(&c.rec, ambiguous, 0)
 	o.ReplayedError = replayed
 	o.Attempts = attempts
 	o.Message = text(r.lastErr)
-	o.Due = e.dueIn(max(delay, e.restFor(c, o)), c.rec)
+	o.Due = e.dueIn(max(delay, e.restFor(c, &o)), &c.rec)
 	return o, more
+}
+
+// pause asks the policy how long to wait after a failure, or why not to go on.
+func (r *run) pause(err error) (delay time.Duration, stop error) {
+	stop = guard(func() (err2 error) { // Retry.OnRetry is not ours
+		delay, err2 = r.sched.Next(err)
+		return err2
+	})
+	return delay, stop
 }
 
 // clear checks, right before a sending, everything that may have changed since the last look.
@@ -127,7 +132,7 @@ func (r *run) clear(c *claim, marked *bool) error {
 // result is one attempt, classified.
 type result struct {
 	sent
-	class  class
+	marks
 	ran    bool // Send was called
 	stuck  bool // and has not returned
 	resent bool // its request went out more than once
@@ -155,7 +160,7 @@ func (r *run) attempt(c *claim, number int) (res result) {
 			return res
 		}
 	}
-	t := &try[sent]{r: r, a: a, rec: c.rec, fn: e.send, failed: sendFailed, late: r.late}
+	t := &try[sent]{r: r, a: a, rec: &c.rec, fn: e.send, failed: sendFailed, late: r.late}
 	t.a.resent = &t.resent
 	out, over := t.run(c)
 	res.ran = true
@@ -164,7 +169,7 @@ func (r *run) attempt(c *claim, number int) (res result) {
 		return res // t.resent is not ours to read while Send runs
 	}
 	res.sent, res.resent = out, t.resent
-	res.class = classify(res.err)
+	res.marks = classify(res.err)
 	if res.resent && res.class == classNotSent {
 		res.class = classUnknown
 	}
@@ -187,8 +192,8 @@ func verdictForBreaker(ctx context.Context, res result) error {
 type try[T any] struct {
 	r       *run
 	a       Attempt
-	rec     Record
-	fn      func(context.Context, Attempt, Record) T
+	rec     *Record
+	fn      func(context.Context, Attempt, *Record) T
 	failed  func(error) T // what a panic, Goexit (T10) or a context that ended before fn ran comes back as
 	late    func(T)       // is told what fn returned after the attempt was over
 	resent  bool
@@ -234,6 +239,7 @@ func (t *try[T]) call() {
 	if e.slots != nil {
 		defer e.slots.Release(1)
 	}
+	growStack(0)
 	returned := false
 	var v T
 	defer func() {
@@ -274,10 +280,10 @@ func (r *run) ask(c *claim) (o Outcome, more bool) {
 	e := r.e
 	began := time.Now()
 	if e.slots != nil && !e.slots.TryAcquire(1) {
-		return e.rest(c.rec, c.rec.Ambiguous, e.dueIn(e.askAgain(c.rec), c.rec)), false
+		return e.rest(&c.rec, c.rec.Ambiguous, e.dueIn(e.askAgain(&c.rec), &c.rec)), false
 	}
 	a := e.attemptOf(c, c.rec.Attempts)
-	t := &try[answer]{r: r, a: a, rec: c.rec, fn: e.lookup, failed: lookupFailed, late: func(answer) {}}
+	t := &try[answer]{r: r, a: a, rec: &c.rec, fn: e.lookup, failed: lookupFailed, late: func(answer) {}}
 	ans, over := t.run(c)
 	if !over {
 		ans.err = errStuck
@@ -286,26 +292,26 @@ func (r *run) ask(c *claim) (o Outcome, more bool) {
 		ans.kind = dontKnow
 		r.lastErr = ans.err
 	}
-	believed := ans.kind == happened || e.believes(ans.kind, c.rec)
+	believed := ans.kind == happened || e.believes(ans.kind, &c.rec)
 	hook(e.hooks.Asked, AskedEvent{ID: r.id, Verdict: ans.kind.String(), Believed: believed, Err: ans.err, Took: time.Since(began)})
 
 	if ans.kind == happened {
 		return Outcome{State: StateSucceeded, Value: ans.value, Omitted: ans.omitted != nil, Message: text(ans.omitted)}, false
 	}
 	if negative := ans.kind == declined || ans.kind == didNotHappen; negative && believed {
-		return e.negative(c.rec, ans), true
+		return e.negative(&c.rec, &ans), true
 	}
-	again := e.askAgain(c.rec)
+	again := e.askAgain(&c.rec)
 	switch {
 	case ans.kind == stillPending:
 		again = max(ans.after, e.recovery.Initial)
 	case !believed && c.rec.LastSent < e.settling: // T4: a request may still be on its way; ask when it cannot be
 		again = max(again, e.settling-c.rec.LastSent)
 	}
-	if next, err := r.sched.Next(ans.err); err == nil {
+	if next, err := r.pause(ans.err); err == nil {
 		again, more = max(again, next), true
 	}
-	o = e.rest(c.rec, c.rec.Ambiguous, e.dueIn(again, c.rec))
+	o = e.rest(&c.rec, c.rec.Ambiguous, e.dueIn(again, &c.rec))
 	if ans.err != nil {
 		o.Message = text(ans.err)
 	}
@@ -313,7 +319,7 @@ func (r *run) ask(c *claim) (o Outcome, more bool) {
 }
 
 // negative is what a believed "no" makes of a record. Nothing was, or will be, done by what was sent so far.
-func (e *engine) negative(rec Record, ans answer) Outcome {
+func (e *engine) negative(rec *Record, ans *answer) Outcome {
 	no := Outcome{State: StateRejected, Code: ans.code, Message: ans.message}
 	switch base := rec.base(); {
 	case base == StateAbandoned:
@@ -331,7 +337,7 @@ func (e *engine) negative(rec Record, ans answer) Outcome {
 }
 
 // giveUp is what becomes of a call whose give-up time has passed.
-func (r *run) giveUp(rec Record) Outcome {
+func (r *run) giveUp(rec *Record) Outcome {
 	o := Outcome{State: StateCancelled, Message: rec.Message}
 	if base := rec.base(); base != StateScheduled {
 		o = r.e.rest(rec, rec.Ambiguous, Never)
@@ -345,20 +351,20 @@ func (r *run) giveUp(rec Record) Outcome {
 
 // restFor is how long a record rests between two turns: until it makes sense to ask, or by the policy's delay, which grows
 // with the attempts made so far.
-func (e *engine) restFor(c *claim, o Outcome) time.Duration {
+func (e *engine) restFor(c *claim, o *Outcome) time.Duration {
 	switch {
 	case o.State == StateFree:
 		return 0 // its caller decides
 	case o.State == StateScheduled, e.maySendAgain(c.firstSent(), o.ReplayedError):
 		return e.recovery.Delay(max(c.rec.Attempts+o.Attempts, 1))
 	case e.canAsk:
-		return e.askAgain(Record{})
+		return e.askAgain(&Record{})
 	}
 	return Never
 }
 
 // askAgain grows with the time since the last sending, so that a provider that stays silent is asked ever less.
-func (e *engine) askAgain(rec Record) time.Duration {
+func (e *engine) askAgain(rec *Record) time.Duration {
 	quiet := rec.LastSent
 	if quiet == Never {
 		quiet = rec.Created
@@ -368,7 +374,7 @@ func (e *engine) askAgain(rec Record) time.Duration {
 }
 
 // dueIn brings a next step forward to the give-up time.
-func (e *engine) dueIn(d time.Duration, rec Record) time.Duration {
+func (e *engine) dueIn(d time.Duration, rec *Record) time.Duration {
 	return max(min(d, rec.GiveUp), 0)
 }
 

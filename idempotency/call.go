@@ -245,9 +245,7 @@ func (c *Call[In, Out]) prepare() error {
 	if err := c.Retry.Validate(); err != nil {
 		return fmt.Errorf("idempotency: Call.Retry of %q: %w", c.Name, err)
 	}
-	return guard(func() error {
-		return errors.Join(tryCodec[In](c.Codec, "In"), tryCodec[Out](c.Codec, "Out"))
-	})
+	return errors.Join(tryCodec[In](c.Codec, "In"), tryCodec[Out](c.Codec, "Out"))
 }
 
 // keyMargin is what must be left of a key's life for a sending: time for the attempt, and for it to land.

@@ -78,34 +78,56 @@ func Replayed(err error) error {
 	return &replayedError{err}
 }
 
-// classify never looks at an error's text. What nobody marked, and what carries marks that disagree, is unknown (T1).
-func classify(err error) class {
-	if err == nil {
-		return classSucceeded
-	}
-	found, marks := classUnknown, 0
-	var rejected *rejectedError
-	if errors.As(err, &rejected) {
-		found, marks = classRejected, marks+1
-	}
-	var accepted *acceptedError
-	if errors.As(err, &accepted) {
-		found, marks = classAccepted, marks+1
-	}
-	var notSent *notSentError
-	if errors.As(err, &notSent) {
-		found, marks = classNotSent, marks+1
-	}
-	if marks != 1 {
-		return classUnknown
-	}
-	return found
+// marks are what an error from Send carries.
+type marks struct {
+	class    class
+	rejected *rejectedError
+	accepted *acceptedError
+	replayed bool
+	found    int // classes that were found
 }
 
-func isReplayed(err error) bool {
-	if err == nil {
-		return false
+// classify never looks at an error's text. What nobody marked, and what carries marks that disagree, is unknown (T1).
+func classify(err error) marks {
+	m := marks{class: classSucceeded}
+	if err != nil {
+		m.class = classUnknown
+		m.read(err)
 	}
-	var r *replayedError
-	return errors.As(err, &r)
+	if m.found > 1 {
+		m.class = classUnknown
+	}
+	return m
+}
+
+// read walks the tree of err. It does not go into this package's other errors: what a nested call was told, and what a
+// panic carried, are not this Send's words.
+func (m *marks) read(err error) {
+	switch e := err.(type) {
+	case *PendingError, *UnknownError, *UnrecordedError, *PanicError, *storeFailure, *notSentYet:
+		return
+	case *rejectedError:
+		m.class, m.rejected = classRejected, e
+		m.found++
+	case *acceptedError:
+		m.class, m.accepted = classAccepted, e
+		m.found++
+	case *notSentError:
+		m.class = classNotSent
+		m.found++
+	case *replayedError:
+		m.replayed = true
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		if inner := e.Unwrap(); inner != nil {
+			m.read(inner)
+		}
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			if inner != nil {
+				m.read(inner)
+			}
+		}
+	}
 }

@@ -131,10 +131,13 @@ func decodeWith[T any](c Codec, id ID, data []byte) (v T, err error) {
 func tryCodec[T any](c Codec, role string) error {
 	var zero, back T
 	id := ID{Operation: "wrap", Key: "zero"}
-	data, err := c.Encode(id, zero)
-	if err == nil {
-		err = c.Decode(id, data, &back)
-	}
+	err := guard(func() error {
+		data, err := c.Encode(id, zero)
+		if err != nil {
+			return err
+		}
+		return c.Decode(id, data, &back)
+	})
 	if err != nil {
 		return fmt.Errorf("idempotency: Call.Codec %T cannot store %s, a %v: use a type that it can encode and decode, or another Codec: %w",
 			c, role, reflect.TypeFor[T](), err)

@@ -24,10 +24,10 @@ type engine struct {
 	peeker    Peeker    // nil if the store has none
 	tx        TxSettler // nil if the store has none, or nobody is to be told
 
-	send      func(ctx context.Context, a Attempt, r Record) sent
-	lookup    func(ctx context.Context, a Attempt, r Record) answer
-	onSettled func(ctx context.Context, r Record) error // nil if nobody is to be told
-	sameAs    func(r Record, fp fingerprint) bool       // reads r's request as today's In
+	send      func(ctx context.Context, a Attempt, r *Record) sent
+	lookup    func(ctx context.Context, a Attempt, r *Record) answer
+	onSettled func(ctx context.Context, r *Record) error // nil if nobody is to be told
+	sameAs    func(r *Record, fp fingerprint) bool       // reads r's request as today's In
 
 	timeout     time.Duration
 	grace       time.Duration
@@ -177,4 +177,14 @@ func sleep(d time.Duration, stop ...<-chan struct{}) bool {
 	case <-c:
 	}
 	return false
+}
+
+// growStack grows a goroutine's stack at once. Records and claims are passed by value, and a new goroutine would otherwise
+// outgrow its stack twice, with ever more frames to move: a quarter of the time that a call takes.
+//
+//go:noinline
+func growStack(i int) byte {
+	var room [5 << 10]byte
+	room[i&1023] = 1
+	return room[(i+1)&1023]
 }

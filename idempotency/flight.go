@@ -138,8 +138,9 @@ func (f *flight) fly() {
 		e.mu.Unlock()
 		e.owned.Done()
 	}()
+	growStack(0)
 	rec, err := r.drive(f)
-	f.publish(rec, !r.worked, r.live, r.explain(rec, err))
+	f.publish(rec, !r.worked, r.live, r.explain(&rec, err))
 	ended = true
 }
 
@@ -178,10 +179,10 @@ func (r *run) drive(f *flight) (Record, error) {
 			}
 			c, polls = nil, 0
 		}
-		if !e.same(rec, f.key.fingerprint) {
+		if !e.same(&rec, f.key.fingerprint) {
 			return rec, ErrKeyReused
 		}
-		todo, wait := e.next(rec), rec.Due
+		todo, wait := e.next(&rec), rec.Due
 		switch {
 		case rec.State.Settled():
 			return rec, nil
@@ -215,7 +216,7 @@ func (e *engine) pollDelay(n int) time.Duration {
 }
 
 // same says whether a record was made by this request.
-func (e *engine) same(rec Record, fp fingerprint) bool {
+func (e *engine) same(rec *Record, fp fingerprint) bool {
 	if len(rec.Fingerprint) == 0 || bytes.Equal(rec.Fingerprint, fp[:]) { // a tombstone has none
 		return true
 	}
@@ -301,7 +302,7 @@ func (e *engine) disown(base context.Context, cl Claim) {
 			rec, err := e.claim(base, cl, 1)
 			if err == nil && rec.Owned {
 				_, err = op(base, e, "Settle", func(ctx context.Context) (Record, error) {
-					return e.store.Settle(ctx, Lease{ID: cl.ID, Fence: rec.Fence, Token: cl.Token}, e.rest(rec, rec.Ambiguous, 0))
+					return e.store.Settle(ctx, Lease{ID: cl.ID, Fence: rec.Fence, Token: cl.Token}, e.rest(&rec, rec.Ambiguous, 0))
 				})
 			}
 			if err == nil || isRuling(err) {
@@ -312,7 +313,7 @@ func (e *engine) disown(base context.Context, cl Claim) {
 }
 
 // rest is the outcome that puts a claimed record back where it came from, or, if it became ambiguous, among the unknown.
-func (e *engine) rest(rec Record, ambiguous bool, due time.Duration) Outcome {
+func (e *engine) rest(rec *Record, ambiguous bool, due time.Duration) Outcome {
 	state := rec.From
 	switch {
 	case state == StateAccepted, state == StateAbandoned:
@@ -335,14 +336,14 @@ func (e *engine) rest(rec Record, ambiguous bool, due time.Duration) Outcome {
 }
 
 // explain turns a record into the error that callers get; nil for a success. err is what kept the flight from going on.
-func (r *run) explain(rec Record, err error) error {
+func (r *run) explain(rec *Record, err error) error {
 	if err != nil {
 		return err
 	}
 	return r.e.explain(rec, r.lastErr)
 }
 
-func (e *engine) explain(rec Record, cause error) error {
+func (e *engine) explain(rec *Record, cause error) error {
 	switch rec.State {
 	case StateSucceeded:
 		switch {
@@ -357,7 +358,7 @@ func (e *engine) explain(rec Record, cause error) error {
 	case StateCancelled:
 		return ErrCancelled
 	case StateFree:
-		return &notSentYet{cause}
+		return &notSentYet{hidden{cause}}
 	case StateAbsent, StateUnknown, StateAbandoned:
 		after := time.Duration(0)
 		if e.next(rec) != stepHold && rec.Due != Never {
@@ -377,8 +378,7 @@ func (e *engine) explain(rec Record, cause error) error {
 }
 
 // notSentYet is ErrNotSent with its reason.
-type notSentYet struct{ cause error }
+type notSentYet struct{ hidden }
 
-func (e *notSentYet) Error() string        { return ErrNotSent.Error() + hidden{e.cause}.text() }
-func (e *notSentYet) Is(target error) bool { return target == ErrNotSent }
-func (e *notSentYet) Unwrap() error        { return e.cause }
+func (e *notSentYet) Error() string        { return ErrNotSent.Error() + e.text() }
+func (e *notSentYet) Is(target error) bool { return target == ErrNotSent || e.hidden.Is(target) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -70,6 +71,11 @@ func (e *engine) driveDue(ctx context.Context, rec Record, token Token, began ti
 		}
 		return
 	}
+	defer func() { // what is not ours is guarded where it is called; should one have been missed, the claim lapses
+		if v := recover(); v != nil {
+			hook2(e.hooks.StoreError, "Run", error(&PanicError{Value: v, Stack: debug.Stack()}))
+		}
+	}()
 	c := e.hold(r.base(), rec, token, began)
 	if rec, _, err := r.work(c); err == nil && rec.Due <= 0 && !rec.State.Settled() {
 		e.hint() // "did not happen": it may be sent now

@@ -28,7 +28,7 @@ type promises struct {
 }
 
 // next says what a record allows, in the order of DESIGN section 5. It does not say when: that is the record's Due.
-func (p promises) next(r Record) step {
+func (p promises) next(r *Record) step {
 	base := r.base()
 	if r.GiveUp <= 0 && (base == StateScheduled || base == StateUnknown || base == StateAccepted) {
 		return stepGiveUp
@@ -68,18 +68,26 @@ func (p promises) keyAlive(firstSent time.Duration) bool { return firstSent < p.
 // the echo of that one ("already exists"), unless repeating is harmless or the provider stores this class of answer by
 // key (T3).
 func (p promises) settles(no *Rejection, ambiguous bool) bool {
-	return !ambiguous || p.harmless || p.keyedErrors != nil && p.keyedErrors(no)
+	if !ambiguous || p.harmless {
+		return true
+	}
+	keyed := false
+	_ = guard(func() error {
+		keyed = p.keyedErrors != nil && p.keyedErrors(no)
+		return nil
+	})
+	return keyed
 }
 
 // believes says whether a negative answer to a question counts. It was asked under the claim that r was returned for, so
 // what matters is how quiet it had been then (T4, T62). An accepted call that is not ambiguous has been answered: nothing
 // is on its way, and "declined" is the answer it was waiting for.
-func (p promises) believes(kind verdictKind, r Record) bool {
+func (p promises) believes(kind verdictKind, r *Record) bool {
 	return r.LastSent >= p.settling || kind == declined && r.base() == StateAccepted && !r.Ambiguous
 }
 
 // base is where a record stands apart from being claimed.
-func (r Record) base() State {
+func (r *Record) base() State {
 	if r.State == StateRunning {
 		return r.From
 	}

@@ -99,7 +99,7 @@ func (e *engine) settleOnce(base context.Context, l Lease, o Outcome) (Record, e
 	var refused error // by OnSettled; not the store's failure
 	rec, err := op(base, e, "SettleTx", func(ctx context.Context) (Record, error) {
 		rec, err := e.tx.SettleTx(ctx, l, o, func(ctx context.Context, rec Record) error {
-			refused = guard(func() error { return e.onSettled(ctx, rec) })
+			refused = guard(func() error { return e.onSettled(ctx, &rec) })
 			return refused
 		})
 		if refused != nil {
@@ -123,16 +123,16 @@ func (e *engine) notify(base context.Context, l Lease, rec Record) {
 	var err error
 	if e.onSettled != nil {
 		ctx, cancel := context.WithTimeout(base, e.leaseFor)
-		err = guard(func() error { return e.onSettled(ctx, rec) })
+		err = guard(func() error { return e.onSettled(ctx, &rec) })
 		cancel()
 	}
 	o := Outcome{State: rec.State, Due: Never}
 	if rec.State == StateAbandoned && !rec.Late && e.canAsk {
-		o.Due = e.askAgain(rec)
+		o.Due = e.askAgain(&rec)
 	}
 	if err != nil {
 		hook2(e.hooks.NotifyError, rec.ID, err)
-		o.Notify, o.NotifyIn = true, e.askAgain(Record{LastSent: rec.SettledAt})
+		o.Notify, o.NotifyIn = true, e.askAgain(&Record{LastSent: rec.SettledAt})
 	}
 	// If this fails the mark stays, and OnSettled is told once more when the claim has run out.
 	_, _ = op(base, e, "Settle", func(ctx context.Context) (Record, error) { return e.store.Settle(ctx, l, o) })
@@ -141,7 +141,7 @@ func (e *engine) notify(base context.Context, l Lease, rec Record) {
 // late is called with what a Send returned after its attempt was over.
 func (r *run) late(s sent) {
 	after := &run{e: r.e, id: r.id, detached: r.detached}
-	if classify(s.err) == classSucceeded {
+	if s.err == nil {
 		_, _ = after.succeeded(Outcome{State: StateSucceeded, Value: s.value, Omitted: s.omitted != nil, Message: text(s.omitted), Attempts: 0})
 	}
 }

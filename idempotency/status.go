@@ -57,9 +57,9 @@ func (w *Wrapper[In, Out]) status(rec Record) (Status[Out], error) {
 	if rec.State == StateRejected {
 		s.Rejection = &Rejection{Code: rec.Code, Message: rec.Message}
 	}
-	if hasValue(rec) {
+	if hasValue(&rec) {
 		var err error
-		s.Value, err = decode[Out](w.call.Codec, rec, rec.Value)
+		s.Value, err = decode[Out](w.call.Codec, &rec, rec.Value)
 		return s, err
 	}
 	return s, nil
@@ -87,7 +87,7 @@ func (e *engine) start(ctx context.Context, key flightKey, request []byte) (Reco
 	}
 	rec, err := e.claim(ctx, cl, acquireTries)
 	for n := 0; err == nil && rec.State == StateFree && n < acquireTries; n++ {
-		if !e.same(rec, key.fingerprint) {
+		if !e.same(&rec, key.fingerprint) {
 			return rec, ErrKeyReused
 		}
 		cl.Fence, cl.Token = rec.Fence, newToken()
@@ -96,7 +96,7 @@ func (e *engine) start(ctx context.Context, key flightKey, request []byte) (Reco
 	if err != nil {
 		return rec, err
 	}
-	if !e.same(rec, key.fingerprint) {
+	if !e.same(&rec, key.fingerprint) {
 		return rec, ErrKeyReused
 	}
 	e.hint()
@@ -111,7 +111,7 @@ func (e *engine) cancel(ctx context.Context, id ID) (Record, error) {
 	defer e.owned.Done()
 	o := Outcome{State: StateCancelled, Due: Never}
 	if e.canAsk {
-		o.Due = e.askAgain(Record{}) // an abandoned call is still asked about
+		o.Due = e.askAgain(&Record{}) // an abandoned call is still asked about
 	}
 	rec, err := e.outside(ctx, Lease{ID: id}, o)
 	if errors.Is(err, ErrNoRecord) {
@@ -164,7 +164,7 @@ func (e *engine) verdict(ctx context.Context, id ID, ans answer, seen *asOf, ref
 		}
 		return rec, err
 	}
-	o, fence := e.weigh(rec, ans, seen, ref)
+	o, fence := e.weigh(&rec, &ans, seen, ref)
 	switch {
 	case o.State == StateAbsent && (rec.State.Settled() || rec.Late):
 		return e.contradict(rec, ans)
@@ -182,12 +182,12 @@ func (e *engine) verdict(ctx context.Context, id ID, ans answer, seen *asOf, ref
 }
 
 // weigh says what a verdict that is not positive makes of a record at rest. StateAbsent: nothing, now.
-func (e *engine) weigh(rec Record, ans answer, seen *asOf, ref string) (Outcome, uint64) {
+func (e *engine) weigh(rec *Record, ans *answer, seen *asOf, ref string) (Outcome, uint64) {
 	resting := !rec.Lapsed && !rec.Late && (rec.State == StateAccepted || rec.State == StateUnknown || rec.State == StateAbandoned)
 	if !resting {
 		return Outcome{}, 0
 	}
-	hint := e.rest(Record{From: rec.State, Ambiguous: rec.Ambiguous, ReplayedError: rec.ReplayedError, Code: rec.Code, Message: rec.Message}, rec.Ambiguous, 0)
+	hint := e.rest(&Record{From: rec.State, Ambiguous: rec.Ambiguous, ReplayedError: rec.ReplayedError, Code: rec.Code, Message: rec.Message}, rec.Ambiguous, 0)
 	switch ans.kind {
 	case declined, didNotHappen:
 		named := ans.kind == declined && ref != "" && rec.State == StateAccepted && rec.Ref == ref && !rec.Ambiguous // T64

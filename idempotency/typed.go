@@ -7,7 +7,7 @@ import (
 
 // This file is where bytes become In and Out: the functions that a Wrapper hands to its engine.
 
-func decode[T any](c Codec, rec Record, data []byte) (v T, err error) {
+func decode[T any](c Codec, rec *Record, data []byte) (v T, err error) {
 	err = guard(func() (err error) {
 		v, err = decodeWith[T](c, rec.ID, data)
 		return err
@@ -35,7 +35,7 @@ func (c *Call[In, Out]) encode(id ID, out Out) (data []byte, omitted error) {
 
 // send sends what is stored, never what a caller holds: so every attempt of every process sends the same, and nobody can
 // change it meanwhile.
-func (c *Call[In, Out]) send(ctx context.Context, a Attempt, rec Record) (s sent) {
+func (c *Call[In, Out]) send(ctx context.Context, a Attempt, rec *Record) (s sent) {
 	in, err := decode[In](c.Codec, rec, rec.Request)
 	if err != nil {
 		s.err = NotSent(err)
@@ -52,7 +52,7 @@ func (c *Call[In, Out]) send(ctx context.Context, a Attempt, rec Record) (s sent
 	return s
 }
 
-func (c *Call[In, Out]) lookup(ctx context.Context, a Attempt, rec Record) answer {
+func (c *Call[In, Out]) lookup(ctx context.Context, a Attempt, rec *Record) answer {
 	in, err := decode[In](c.Codec, rec, rec.Request)
 	if err != nil {
 		return answer{err: err}
@@ -68,7 +68,7 @@ func (c *Call[In, Out]) lookup(ctx context.Context, a Attempt, rec Record) answe
 	return ans
 }
 
-func (c *Call[In, Out]) settled(ctx context.Context, rec Record) (err error) {
+func (c *Call[In, Out]) settled(ctx context.Context, rec *Record) (err error) {
 	s := Settled[In, Out]{Scope: rec.ID.Scope, Key: rec.ID.Key, State: rec.State, Omitted: rec.Omitted, Late: rec.Late}
 	if len(rec.Fingerprint) > 0 && !rec.Expired { // a tombstone has no request
 		if s.In, err = decode[In](c.Codec, rec, rec.Request); err != nil {
@@ -88,7 +88,7 @@ func (c *Call[In, Out]) settled(ctx context.Context, rec Record) (err error) {
 
 // sameAs reads the stored request as today's In: a release that added a field must not take a call under way for another
 // request (T56).
-func (c *Call[In, Out]) sameAs(rec Record, fp fingerprint) bool {
+func (c *Call[In, Out]) sameAs(rec *Record, fp fingerprint) bool {
 	same := false
 	_ = guard(func() error {
 		in, err := decodeWith[In](c.Codec, rec.ID, rec.Request)
@@ -106,6 +106,6 @@ func (c *Call[In, Out]) sameAs(rec Record, fp fingerprint) bool {
 	return same
 }
 
-func hasValue(rec Record) bool {
+func hasValue(rec *Record) bool {
 	return (rec.State == StateSucceeded || rec.Late) && !rec.Omitted && !rec.Expired
 }

@@ -124,7 +124,7 @@ func (w *Wrapper[In, Out]) Do(ctx context.Context, key string, in In) (Result[Ou
 	if w.e.peeker != nil {
 		if rec, ok := w.e.peeker.Peek(id); ok && bytes.Equal(rec.Fingerprint, fp[:]) {
 			hook(w.e.hooks.Answered, AnsweredEvent{ID: id, Replayed: true})
-			return w.result(rec, w.e.explain(rec, nil), true)
+			return w.result(rec, w.e.explain(&rec, nil), true)
 		}
 	}
 	f, joined, err := w.e.do(ctx, flightKey{id, fp}, request)
@@ -185,7 +185,7 @@ func (w *Wrapper[In, Out]) result(rec Record, err error, replayed bool) (Result[
 		return res, err
 	}
 	var broken error
-	if res.Value, broken = decode[Out](w.call.Codec, rec, rec.Value); broken != nil {
+	if res.Value, broken = decode[Out](w.call.Codec, &rec, rec.Value); broken != nil {
 		return Result[Out]{}, errors.Join(broken, err)
 	}
 	return res, err
@@ -262,7 +262,7 @@ func (w *Wrapper[In, Out]) Cancel(ctx context.Context, key string) (Status[Out],
 	case StateSucceeded:
 		return status, fmt.Errorf("%w: %s %q has succeeded and cannot be cancelled, undo it with a call of its own", ErrConflict, id.Operation, key)
 	}
-	return status, w.e.explain(rec, nil)
+	return status, w.e.explain(&rec, nil)
 }
 
 // List returns calls of this operation: of the scope, if the wrapper was made by For, else of all that q asks for. See

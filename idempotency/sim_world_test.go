@@ -1,0 +1,704 @@
+package idempotency_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/steadfast-go/steadfast/breaker"
+	"github.com/steadfast-go/steadfast/idempotency"
+	"github.com/steadfast-go/steadfast/retry"
+	"github.com/steadfast-go/steadfast/store/memstore"
+)
+
+// The world of one seed: a store, a provider, four processes that crash and pause, and people who click.
+
+type simMode string
+
+const (
+	simKeys simMode = "keys" // the provider remembers keys
+	simAsk  simMode = "ask"  // it ignores keys, and can be asked
+	simNone simMode = "none" // it ignores keys, and cannot be asked
+)
+
+var simModes = []simMode{simKeys, simAsk, simNone}
+
+// Times are short where they are polled, so that a seed stays cheap; what matters is how they compare.
+const (
+	simProcesses = 4
+	simTimeout   = 2 * time.Second
+	simGrace     = 500 * time.Millisecond
+	simLease     = 6 * time.Second
+	simSettling  = 20 * time.Second
+	simMargin    = time.Minute // what the library keeps of a key's life: a minute is above Timeout + Grace + Settling
+	simPoll      = 4 * time.Second
+	simFaulty    = 50 * time.Second // how long things go wrong
+
+	// The bound of P1: a pause between the last check and the wire, the way to the provider, and its work there stay
+	// together below simSettling.
+	simWirePause = 9 * time.Second
+	simLanding   = 8 * time.Second
+	simWorking   = 2 * time.Second
+)
+
+type simOrder struct {
+	Order  string `json:"order"`
+	Amount int    `json:"amount"`
+}
+
+type simReceipt struct {
+	Charge string `json:"charge"`
+	Amount int    `json:"amount"`
+}
+
+type (
+	simWrapper = idempotency.Wrapper[simOrder, simReceipt]
+	simStatus  = idempotency.Status[simReceipt]
+	simVerdict = idempotency.Verdict[simReceipt]
+)
+
+// simConfig is what a seed decides before anything happens.
+type simConfig struct {
+	seed           uint64
+	mode           simMode
+	beyond         bool    // goes beyond the bound of P1
+	heat           float64 // of all faults
+	lookup         bool
+	keyLife        time.Duration
+	errorsKeyed    bool // the provider stores its 5xx under the key
+	declinesKeyed  bool // and its declines
+	declines       float64
+	accepts        float64
+	busyIsNotSent  bool // Send says "not sent" of a 429
+	giveUp         time.Duration
+	maxInFlight    int
+	breaker        bool
+	peek           bool
+	settleFor      time.Duration
+	providerOutage [2]time.Duration
+	storeOutage    [2]time.Duration
+	lonely         bool // only one process is left at the end
+}
+
+func newSimConfig(seed uint64, mode simMode, beyond bool, r *rand.Rand) simConfig {
+	c := simConfig{seed: seed, mode: mode, beyond: beyond, lookup: mode == simAsk}
+	c.heat = []float64{0.3, 1, 1, 2}[r.IntN(4)]
+	if mode == simKeys {
+		c.keyLife = []time.Duration{75 * time.Second, 90 * time.Second, 200 * time.Second}[r.IntN(3)]
+		c.lookup = r.IntN(2) == 0
+		c.errorsKeyed = r.IntN(2) == 0
+		c.declinesKeyed = r.IntN(2) == 0
+	}
+	c.declines = []float64{0, 0.1, 0.3}[r.IntN(3)]
+	c.accepts = []float64{0, 0, 0.2}[r.IntN(3)]
+	c.busyIsNotSent = r.IntN(2) == 0
+	if r.IntN(4) == 0 {
+		c.giveUp = simBetween(r, 5*time.Second, 60*time.Second)
+	}
+	if r.IntN(8) == 0 {
+		c.maxInFlight = 1
+	}
+	c.breaker = r.IntN(6) == 0
+	c.peek = r.IntN(2) == 0
+	c.settleFor = []time.Duration{10 * time.Second, 10 * time.Minute}[r.IntN(2)]
+	if r.IntN(3) == 0 {
+		c.providerOutage = simWindow(r, 30*time.Second)
+	}
+	if r.IntN(3) == 0 {
+		c.storeOutage = simWindow(r, 15*time.Second)
+	}
+	c.lonely = r.IntN(2) == 0
+	return c
+}
+
+func simBetween(r *rand.Rand, low, high time.Duration) time.Duration {
+	return low + time.Duration(r.Int64N(int64(high-low)))
+}
+
+func simWindow(r *rand.Rand, longest time.Duration) [2]time.Duration {
+	from := simBetween(r, 0, simFaulty*3/4)
+	return [2]time.Duration{from, from + simBetween(r, time.Second, longest)}
+}
+
+// simWorld is everything outside the library. Its lock makes one history of what the store, the provider and the oracle
+// see; nobody sleeps under it.
+type simWorld struct {
+	simConfig
+	mu     sync.Mutex
+	began  time.Time
+	rng    *rand.Rand // everybody's who has none of their own
+	store  *memstore.Store
+	keys   []*simKey
+	byID   map[idempotency.ID]*simKey
+	procs  [simProcesses]*simProc // those that live, or the last that lived
+	deaths int
+	quiet  bool      // nothing goes wrong any more
+	lands  time.Time // when the last thing that is on its way arrives
+	wg     sync.WaitGroup
+
+	events     []simEvent
+	violations []string
+	doubles    int // second effects of one key
+}
+
+func newSimWorld(seed uint64, mode simMode, beyond bool) *simWorld {
+	r := rand.New(rand.NewPCG(seed, uint64(len(mode))<<8|uint64(mode[0])))
+	w := &simWorld{
+		simConfig: newSimConfig(seed, mode, beyond, r),
+		began:     time.Now(),
+		rng:       r,
+		store:     memstore.New(memstore.Config{}),
+		byID:      map[idempotency.ID]*simKey{},
+		events:    make([]simEvent, 0, 512),
+	}
+	for i := range 2 + r.IntN(2) {
+		// T24: the same key in several scopes.
+		id := idempotency.ID{Operation: "charge", Scope: []string{"anna", "bert"}[i%2], Key: fmt.Sprintf("k%d", i/2)}
+		w.addKey(id, 100+i)
+	}
+	return w
+}
+
+// addKey returns the key, made with the world's order that it is to pay.
+func (w *simWorld) addKey(id idempotency.ID, amount int) *simKey {
+	k := &simKey{w: w, id: id, order: simOrder{Order: id.Scope + "/" + id.Key, Amount: amount}}
+	w.keys = append(w.keys, k)
+	w.byID[id] = k
+	return k
+}
+
+func (w *simWorld) now() time.Duration { return time.Since(w.began) }
+
+// chance draws from r under the lock, and never comes true once nothing goes wrong any more.
+func (w *simWorld) chance(r *rand.Rand, p float64) bool {
+	return r.Float64() < p*w.heat && !w.quiet
+}
+
+func (w *simWorld) during(window [2]time.Duration) bool {
+	return !w.quiet && w.now() >= window[0] && w.now() < window[1]
+}
+
+// later runs fn after d, whatever becomes of the process that asked for it.
+func (w *simWorld) later(d time.Duration, fn func()) {
+	if at := time.Now().Add(d); at.After(w.lands) {
+		w.lands = at
+	}
+	time.AfterFunc(d, fn)
+}
+
+// draw takes a random duration, of whole microseconds so that two events rarely share an instant.
+func (w *simWorld) draw(r *rand.Rand, low, high time.Duration) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return simBetween(r, low, high)
+}
+
+func simNap(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// simProc is one process: a wrapper that is cut off from everything when it crashes. Its goroutines end where they next
+// touch the outside world.
+type simProc struct {
+	w       *simWorld
+	name    string
+	slot    int
+	rng     *rand.Rand // guarded by the world's lock, as the rest is
+	dead    bool
+	paused  time.Time
+	wrapper *simWrapper
+	stop    context.CancelFunc
+}
+
+// spawn starts a process in a slot.
+func (w *simWorld) spawn(slot, generation int) {
+	w.mu.Lock()
+	p := &simProc{
+		w: w, slot: slot, name: fmt.Sprintf("p%d.%d", slot, generation),
+		rng: rand.New(rand.NewPCG(w.seed, uint64(1000*slot+generation))),
+	}
+	w.mu.Unlock()
+	call := idempotency.Call[simOrder, simReceipt]{
+		Name:        "charge",
+		Send:        p.send,
+		Settling:    simSettling,
+		Timeout:     simTimeout,
+		Grace:       simGrace,
+		Lease:       simLease,
+		Retry:       retry.Policy{Initial: 100 * time.Millisecond, Max: 2 * time.Second, Attempts: 3},
+		GiveUp:      w.giveUp,
+		MaxInFlight: w.maxInFlight,
+		SettleFor:   w.settleFor,
+		Poll:        simPoll,
+		OnSettled:   p.onSettled,
+		Hooks: idempotency.Hooks{
+			Conflict:   p.onConflict,
+			Unrecorded: p.onUnrecorded,
+			LeaseLost:  p.onLeaseLost,
+		},
+	}
+	if w.breaker {
+		call.Breaker = breaker.New(breaker.Config{})
+	}
+	if w.mode == simKeys {
+		call.Namespace, call.KeyLife = "sim", w.keyLife
+		if w.declinesKeyed {
+			call.KeyedErrors = func(*idempotency.Rejection) bool { return true }
+		}
+	}
+	if w.lookup {
+		call.Lookup = p.lookup
+	}
+	var store idempotency.Store = &simStore{p}
+	if w.peek {
+		store = &simPeekStore{simStore{p}}
+	}
+	wrapper, err := idempotency.Wrap(store, call)
+	if err != nil {
+		panic(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	p.wrapper, p.stop = wrapper, stop
+	w.mu.Lock()
+	w.procs[slot] = p
+	w.event(p, nil, "starts", 0, 0, nil)
+	w.mu.Unlock()
+	w.wg.Go(func() { _ = wrapper.Run(ctx) })
+}
+
+// crash cuts the process off. The lock is held.
+func (p *simProc) crash() {
+	w := p.w
+	p.dead = true
+	w.deaths++
+	w.event(p, nil, "CRASHES", 0, 0, nil)
+	if w.quiet {
+		return
+	}
+	generation := w.deaths
+	w.wg.Go(func() {
+		time.Sleep(w.draw(w.rng, 100*time.Millisecond, 10*time.Second))
+		w.spawn(p.slot, generation)
+	})
+}
+
+const simMostDeaths = 8
+
+// step is a place where the process may crash or pause. weight makes the dull ones rare.
+func (p *simProc) step(weight float64) {
+	w := p.w
+	w.mu.Lock()
+	switch {
+	case p.dead:
+	case w.deaths < simMostDeaths && w.chance(p.rng, 0.012*weight):
+		p.crash()
+	case w.chance(p.rng, 0.015*weight):
+		p.pause(simBetween(p.rng, time.Second, 4*simLease))
+	}
+	w.mu.Unlock()
+	p.gate()
+}
+
+// pause stops all of the process's traffic for a while. The lock is held.
+func (p *simProc) pause(d time.Duration) {
+	p.paused = time.Now().Add(d)
+	p.w.event(p, nil, "PAUSES for "+d.String(), 0, 0, nil)
+}
+
+// gate lets nobody through while the process is paused, and never a dead one.
+func (p *simProc) gate() {
+	for {
+		p.w.mu.Lock()
+		dead, wait := p.dead, time.Until(p.paused)
+		p.w.mu.Unlock()
+		if dead {
+			runtime.Goexit()
+		}
+		if wait <= 0 {
+			return
+		}
+		time.Sleep(wait)
+	}
+}
+
+// as does something in the process on behalf of somebody outside, and reports whether the process lived to answer.
+func (p *simProc) as(do func()) bool {
+	done, lived := make(chan struct{}), false
+	go func() {
+		defer close(done)
+		do()
+		p.w.mu.Lock()
+		lived = !p.dead
+		p.w.mu.Unlock()
+	}()
+	<-done
+	return lived
+}
+
+// living returns a process that lives, or nil.
+func (w *simWorld) living(r *rand.Rand) *simProc {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	first := r.IntN(simProcesses)
+	for i := range simProcesses {
+		if p := w.procs[(first+i)%simProcesses]; p != nil && !p.dead {
+			return p
+		}
+	}
+	return nil
+}
+
+// run plays the seed to its end and leaves the violations.
+func (w *simWorld) run() {
+	for i := range simProcesses {
+		w.spawn(i, 0)
+	}
+	var people sync.WaitGroup
+	for _, k := range append([]*simKey(nil), w.keys...) {
+		for n := range 2 + w.rng.IntN(2) {
+			r := rand.New(rand.NewPCG(w.seed, uint64(10_000+100*k.order.Amount+n)))
+			people.Go(func() { (&simCaller{w: w, k: k, r: r}).live() })
+		}
+		if w.rng.IntN(3) == 0 {
+			r := rand.New(rand.NewPCG(w.seed, uint64(20_000+100*k.order.Amount)))
+			people.Go(func() { w.operate(k, r) })
+		}
+	}
+	if w.rng.IntN(2) == 0 {
+		people.Go(func() { w.shop(rand.New(rand.NewPCG(w.seed, 30_000))) })
+	}
+	people.Wait()
+	if left := simFaulty - w.now(); left > 0 {
+		time.Sleep(left)
+	}
+	w.calm()
+	w.converge()
+	w.finish()
+	w.end()
+}
+
+// calm ends all faults, and waits for what is on its way.
+func (w *simWorld) calm() {
+	w.mu.Lock()
+	w.quiet = true
+	w.event(nil, nil, "all faults end", 0, 0, nil)
+	w.mu.Unlock()
+	time.Sleep(10 * time.Second) // until every replacement has started
+	w.mu.Lock()
+	for i, p := range w.procs {
+		p.paused = time.Time{}
+		if w.lonely && i > 0 {
+			p.crash() // P6: one is enough
+		}
+	}
+	w.mu.Unlock()
+	for {
+		w.mu.Lock()
+		wait := time.Until(w.lands)
+		w.mu.Unlock()
+		if wait < 0 {
+			return
+		}
+		time.Sleep(wait + time.Millisecond)
+	}
+}
+
+// simPatience is how long after the last fault everything must be resolved that can be.
+const simPatience = 20 * time.Minute
+
+func (w *simWorld) converge() {
+	deadline := time.Now().Add(simPatience)
+	for {
+		w.mu.Lock()
+		stuck := w.unresolved()
+		if len(stuck) == 0 || time.Now().After(deadline) {
+			for _, s := range stuck {
+				w.fail(nil, "stuck: %s", s)
+			}
+			w.mu.Unlock()
+			return
+		}
+		w.mu.Unlock()
+		time.Sleep(2 * time.Second)
+	}
+}
+
+// finish lets the operator resolve what nothing else can, asks for every key once more, and compares the books.
+func (w *simWorld) finish() {
+	p := w.living(w.rng)
+	ctx := context.Background()
+	w.listed(p)
+	for round := range 4 {
+		open := false
+		for _, k := range w.keys {
+			open = w.ask(p, k, true) || open
+		}
+		if !open {
+			break
+		}
+		if round == 3 {
+			w.failNow("the operator could not resolve everything")
+			return
+		}
+		w.calmDown()
+	}
+	for _, k := range w.keys {
+		w.mu.Lock()
+		rec := w.look(k)
+		k.calls++
+		w.mu.Unlock()
+		switch rec.State {
+		case idempotency.StateAbsent, idempotency.StateFree: // it would be sent: nobody asks for it any more
+			continue
+		}
+		in := k.order
+		if rec.Request != nil && !simSameOrder(rec.Request, in) {
+			in = k.other()
+		}
+		short, cancel := context.WithTimeout(ctx, time.Minute)
+		res, err := p.wrapper.For(k.id.Scope).Do(short, k.id.Key, in)
+		cancel()
+		w.judgeAnswer(k, in, res, err, false)
+		w.judgeReplay(k, res, err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.balance()
+}
+
+// calmDown waits until what the operator's verdicts set off is through.
+func (w *simWorld) calmDown() {
+	time.Sleep(2 * simPoll)
+	for {
+		w.mu.Lock()
+		wait := time.Until(w.lands)
+		w.mu.Unlock()
+		if wait < 0 {
+			break
+		}
+		time.Sleep(wait + time.Millisecond)
+	}
+	w.converge()
+}
+
+// end closes what lives and waits for everything else to be gone.
+func (w *simWorld) end() {
+	for _, p := range w.procs {
+		if p.dead {
+			continue
+		}
+		p.stop()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		if err := p.wrapper.Close(ctx); err != nil {
+			w.failNow("Close did not end: " + err.Error())
+		}
+		cancel()
+	}
+	time.Sleep(time.Minute)
+	w.wg.Wait()
+}
+
+// simCaller is somebody who wants one order paid, and asks now here, now there.
+type simCaller struct {
+	w *simWorld
+	k *simKey
+	r *rand.Rand
+}
+
+func (c *simCaller) live() {
+	w, r, k := c.w, c.r, c.k
+	time.Sleep(simBetween(r, 0, []time.Duration{100 * time.Millisecond, 40 * time.Second}[r.IntN(2)]))
+	for range 1 + r.IntN(5) {
+		p := w.living(r)
+		if p != nil {
+			switch n := r.IntN(100); {
+			case n < 72:
+				c.do(p, k.order)
+			case n < 80:
+				c.do(p, k.other())
+			case n < 88:
+				c.start(p)
+			case n < 94:
+				c.cancel(p)
+			default:
+				c.status(p)
+			}
+		}
+		time.Sleep(simBetween(r, 10*time.Millisecond, 8*time.Second))
+		if w.now() > simFaulty {
+			return
+		}
+	}
+}
+
+// do asks for the call, and judges the answer that comes from a process that lives.
+func (c *simCaller) do(p *simProc, in simOrder) {
+	w, k := c.w, c.k
+	patience := simBetween(c.r, 50*time.Millisecond, []time.Duration{500 * time.Millisecond, 12 * time.Second}[c.r.IntN(2)])
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	deadline := time.Now().Add(patience)
+	alone := w.calling(k)
+	var res idempotency.Result[simReceipt]
+	var err error
+	lived := p.as(func() { res, err = p.wrapper.For(k.id.Scope).Do(ctx, k.id.Key, in) })
+	if late := time.Since(deadline); late > 0 { // P5
+		w.failNow(fmt.Sprintf("%s: Do returned %v after its context had ended", k, late))
+	}
+	if !lived {
+		w.called(k, errors.New("the process crashed"))
+		return
+	}
+	w.judgeAnswer(k, in, res, err, alone)
+	w.called(k, err)
+}
+
+func (c *simCaller) start(p *simProc) {
+	w, k := c.w, c.k
+	ctx, cancel := context.WithTimeout(context.Background(), simBetween(c.r, 50*time.Millisecond, 5*time.Second))
+	defer cancel()
+	w.calling(k)
+	var status simStatus
+	var err error
+	if p.as(func() { status, err = p.wrapper.For(k.id.Scope).Start(ctx, k.id.Key, k.order) }) && err == nil {
+		w.judgeStatus(k, status)
+	}
+	w.called(k, errors.New("started"))
+}
+
+func (c *simCaller) cancel(p *simProc) {
+	w, k := c.w, c.k
+	ctx, cancel := context.WithTimeout(context.Background(), simBetween(c.r, 50*time.Millisecond, 5*time.Second))
+	defer cancel()
+	var status simStatus
+	var err error
+	if p.as(func() { status, err = p.wrapper.For(k.id.Scope).Cancel(ctx, k.id.Key) }) {
+		w.judgeCancel(k, status, err)
+	}
+}
+
+func (c *simCaller) status(p *simProc) {
+	w, k := c.w, c.k
+	ctx, cancel := context.WithTimeout(context.Background(), simBetween(c.r, 50*time.Millisecond, 5*time.Second))
+	defer cancel()
+	var status simStatus
+	var err error
+	if p.as(func() { status, err = p.wrapper.For(k.id.Scope).Status(ctx, k.id.Key) }) && err == nil {
+		w.judgeStatus(k, status)
+	}
+}
+
+// shop is a caller who owns its intent, and takes a new key whenever P9 says that it is safe: the intent is paid at most
+// once whatever happens.
+func (w *simWorld) shop(r *rand.Rand) {
+	time.Sleep(simBetween(r, 0, 20*time.Second))
+	var keys []*simKey
+	next := func() *simKey {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		k := w.addKey(idempotency.ID{Operation: "charge", Scope: "shop", Key: fmt.Sprintf("intent-%d", len(keys))}, 500)
+		k.intent = "intent"
+		keys = append(keys, k)
+		return k
+	}
+	k := next()
+	for range 8 {
+		if w.now() > simFaulty {
+			return
+		}
+		p := w.living(r)
+		if p == nil {
+			time.Sleep(time.Second)
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), simBetween(r, 100*time.Millisecond, 10*time.Second))
+		alone := w.calling(k)
+		var res idempotency.Result[simReceipt]
+		var err error
+		if p.as(func() { res, err = p.wrapper.For(k.id.Scope).Do(ctx, k.id.Key, k.order) }) {
+			w.judgeAnswer(k, k.order, res, err, alone)
+			w.called(k, err)
+			var no *idempotency.Rejection
+			switch {
+			case err == nil:
+				cancel()
+				return
+			case errors.As(err, &no), errors.Is(err, idempotency.ErrCancelled):
+				k = next()
+			case errors.Is(err, idempotency.ErrNotSent) && alone && r.IntN(2) == 0:
+				k = next()
+			case r.IntN(2) == 0: // whatever it was: if it can be cancelled for good, a new key is safe
+				var status simStatus
+				if p.as(func() { status, err = p.wrapper.For(k.id.Scope).Cancel(ctx, k.id.Key) }) {
+					w.judgeCancel(k, status, err)
+					if err == nil {
+						k = next()
+					}
+				}
+			}
+		} else {
+			w.called(k, errors.New("the process crashed"))
+		}
+		cancel()
+		time.Sleep(simBetween(r, 100*time.Millisecond, 10*time.Second))
+	}
+}
+
+// operate is an operator who looks at a key now and then while things go wrong.
+func (w *simWorld) operate(k *simKey, r *rand.Rand) {
+	for range 1 + r.IntN(3) {
+		time.Sleep(simBetween(r, 5*time.Second, 30*time.Second))
+		if w.now() > simFaulty {
+			return
+		}
+		if p := w.living(r); p != nil {
+			p.as(func() { w.ask(p, k, false) })
+		}
+	}
+}
+
+// ask is the operator's way: read the status, ask the provider, settle with what it says as of that status. It reports
+// whether there was anything to do.
+func (w *simWorld) ask(p *simProc, k *simKey, last bool) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	wrapper := p.wrapper.For(k.id.Scope)
+	status, err := wrapper.Status(ctx, k.id.Key)
+	if err != nil {
+		if last && !errors.Is(err, idempotency.ErrNoRecord) {
+			w.failNow(fmt.Sprintf("%s: Status failed without a fault: %v", k, err))
+		}
+		return false
+	}
+	switch status.State {
+	case idempotency.StateUnknown, idempotency.StateAccepted:
+	case idempotency.StateAbandoned:
+		if status.Late {
+			return false
+		}
+	default:
+		return false
+	}
+	time.Sleep(w.draw(w.rng, 10*time.Millisecond, 3*time.Second))
+	w.mu.Lock()
+	verdict, name := w.truth(k, "", true)
+	w.event(p, k, "the operator learns: "+name, status.State, 0, nil)
+	w.mu.Unlock()
+	time.Sleep(w.draw(w.rng, 10*time.Millisecond, 3*time.Second))
+	_, err = wrapper.Settle(ctx, k.id.Key, verdict.AsOf(status))
+	if last && err != nil {
+		w.failNow(fmt.Sprintf("%s: the operator's %s was refused when all was quiet: %v", k, name, err))
+	}
+	return true
+}
