@@ -133,7 +133,7 @@ func (h *handmade[In, Out]) Do(ctx context.Context, key string, in In) (Out, err
 	}
 	fingerprint := sha256.Sum256(request)
 	if r, ok := h.records.Load(key); ok {
-		return h.read(r.(*handmadeRecord), fingerprint) //nolint:errcheck // nothing else is stored
+		return h.read(r.(*handmadeRecord), fingerprint)
 	}
 	ch := h.flights.DoChan(key, func() (any, error) {
 		ctx := context.WithoutCancel(ctx)
@@ -161,7 +161,7 @@ func (h *handmade[In, Out]) Do(ctx context.Context, key string, in In) (Out, err
 		if res.Err != nil {
 			return none, res.Err
 		}
-		return h.read(res.Val.(*handmadeRecord), fingerprint) //nolint:errcheck // the flight returns nothing else
+		return h.read(res.Val.(*handmadeRecord), fingerprint)
 	case <-ctx.Done():
 		return none, ctx.Err()
 	}
