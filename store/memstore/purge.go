@@ -1,6 +1,7 @@
 package memstore
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/steadfast-go/steadfast/idempotency"
@@ -45,6 +46,7 @@ func (s *shard) purge(store *Store, limit int) int {
 			store.count.Add(-1)
 		} else {
 			r.Value, r.Request, r.Expired = nil, nil, true
+			r.Fingerprint = bytes.Clone(r.Fingerprint) // it shares its memory with the request
 			s.put(e, &r)
 		}
 		done++

@@ -205,6 +205,7 @@ func (r *record) forget() { r.firstSent, r.lastSent = never, never }
 
 // describe stores what the claim says of the call itself.
 func (r *record) describe(now moment, c *idempotency.Claim) {
+	// One copy for both: a record has them from beginning to end.
 	data := append(append(make([]byte, 0, len(c.Fingerprint)+len(c.Request)), c.Fingerprint...), c.Request...)
 	r.Fingerprint, r.Request = data[:len(c.Fingerprint):len(c.Fingerprint)], data[len(c.Fingerprint):]
 	r.giveUp = now.in(c.GiveUp)

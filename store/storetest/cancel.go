@@ -19,6 +19,7 @@ var cancelRules = []rule{
 				r := h.cancel(s.String())
 				if want[s] == 0 {
 					h.same(r, before, "the "+s.String()+" record")
+					h.settle(idempotency.Lease{ID: before.ID}, idempotency.Outcome{State: idempotency.StateCancelled, Notify: true})
 					h.unchanged(before, "Cancel of a record that is "+s.String())
 					continue
 				}
@@ -131,20 +132,21 @@ var cancelRules = []rule{
 		"what has been seen as cancelled stays so: an owner whose claim lapsed with a cancellation waiting cannot bring it back",
 		func(h *harness) { // T14, P2
 			for _, s := range []idempotency.State{idempotency.StateFree, idempotency.StateScheduled} {
-				c := again(h.at(s.String(), s, 0))
-				c.Sending = false
-				_, l := h.own(c)
-				h.cancel(s.String())
-				h.state(h.lapse(l), idempotency.StateCancelled)
-				h.extend(l, long, false, false)
-				h.extend(l, long, true, false)
-				h.state(h.get(s.String()), idempotency.StateCancelled)
-				for _, o := range []idempotency.State{s, idempotency.StateSucceeded} {
-					_, err := h.Settle(h.Context(), l, idempotency.Outcome{State: o}) // refused, or answered with the record
-					_ = err
-					h.state(h.get(s.String()), idempotency.StateCancelled)
+				for _, outcome := range []idempotency.State{s, idempotency.StateUnknown, idempotency.StateSucceeded} {
+					key := s.String() + ", then " + outcome.String()
+					c := again(h.at(key, s, 0))
+					c.Sending = false
+					_, l := h.own(c)
+					h.cancel(key)
+					h.state(h.lapse(l), idempotency.StateCancelled)
+					h.extend(l, long, false, false)
+					h.extend(l, long, true, false)
+					h.state(h.get(key), idempotency.StateCancelled)
+					// Whether it is refused or answered with the record is the store's choice.
+					_, _ = h.Settle(h.Context(), l, idempotency.Outcome{State: outcome, Ambiguous: true})
+					h.state(h.get(key), idempotency.StateCancelled)
+					h.notDue("a cancelled record has no next step")
 				}
-				h.notDue("a cancelled record has no next step")
 			}
 		},
 	},

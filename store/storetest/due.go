@@ -145,6 +145,27 @@ var dueRules = []rule{
 			h.settle(lease(list[1], t), idempotency.Outcome{State: idempotency.StateUnknown, Ambiguous: true, Due: long})
 			left := h.due(t, 3)
 			h.must(len(left) == 1 && left[0].ID == list[2].ID, "it returned %v, want %v alone", keys(left), list[2].ID.Key)
+
+			// What has come into other hands is theirs.
+			h.settle(lease(list[2], t), idempotency.Outcome{State: idempotency.StateUnknown, Ambiguous: true})
+			h.dueOne(list[2].ID.Key)
+			left = h.due(t, 3)
+			h.must(len(left) == 0, "it returned %v, which another token has claimed since", keys(left))
+		},
+	},
+	{
+		"RepeatedTooLate",
+		"AcquireDue repeated with a token whose claims have run out returns none of them as if they still stood",
+		func(h *harness) { // T15
+			h.at("k", idempotency.StateUnknown, 0)
+			t := token()
+			list := h.due(t, 1)
+			h.must(len(list) == 1, "AcquireDue returned %d records, want 1", len(list))
+			h.lapse(lease(list[0], t))
+			for _, r := range h.due(t, 1) { // it may be claimed anew, or not be claimed
+				h.must(r.State == idempotency.StateRunning && r.Owned && about(r.Lease, long) && r.Fence == list[0].Fence+1,
+					"it returned a claim that has run out: %s", describe(r))
+			}
 		},
 	},
 	{

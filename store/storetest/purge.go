@@ -181,14 +181,16 @@ var purgeRules = []rule{
 		"AtMostLimit",
 		"Purge does at most limit steps, and says how many it did, until there is nothing left to do",
 		func(h *harness) { // T33
-			for i := range 10 {
+			for i := range 100 {
 				h.ends(strconv.Itoa(i), idempotency.StateSucceeded, 0, idempotency.Never)
 			}
-			h.age("9")
-			for _, want := range []int{4, 4, 2, 0} {
-				h.purge(4, want)
-			}
-			for i := range 10 {
+			h.age("99")
+			h.purge(1, 1)
+			h.purge(4, 4)
+			h.purge(90, 90)
+			h.purge(90, 5)
+			h.purge(90, 0)
+			for i := range 100 {
 				h.must(h.get(strconv.Itoa(i)).Expired, "record %d was not emptied", i)
 			}
 		},
