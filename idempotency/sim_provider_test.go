@@ -211,7 +211,7 @@ func (w *simWorld) deliver(k *simKey, c *simCharge, tries int) {
 }
 
 // truth is what the ledger says of a key, by ref if there is one. The lock is held.
-func (w *simWorld) truth(k *simKey, ref string, operator bool) (v simVerdict, name string) {
+func (w *simWorld) truth(k *simKey, ref string) (v simVerdict, name string) {
 	var last *simCharge
 	pending := false
 	for _, c := range k.account.charges {
@@ -227,7 +227,7 @@ func (w *simWorld) truth(k *simKey, ref string, operator bool) (v simVerdict, na
 	switch {
 	case pending:
 		return idempotency.StillPending[simReceipt](2 * time.Second), "still pending"
-	case last != nil && !(w.mode == simKeys && !w.declinesKeyed && operator):
+	case last != nil:
 		k.denied = append(k.denied, time.Now())
 		return idempotency.Declined[simReceipt]("declined", nil), "declined"
 	}
@@ -248,7 +248,7 @@ func (p *simProc) lookup(ctx context.Context, a idempotency.Attempt, _ simOrder)
 		return simVerdict{}, ctx.Err()
 	}
 	w.mu.Lock()
-	v, name := w.truth(k, a.Ref, false)
+	v, name := w.truth(k, a.Ref)
 	w.event(p, k, "asks: "+name, 0, 0, nil)
 	w.mu.Unlock()
 	if hangs {

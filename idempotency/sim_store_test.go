@@ -75,19 +75,22 @@ func simCall[T any](ctx context.Context, s *simStore, weight float64, apply func
 	case simLate:
 		err = errSimLost
 	case simSlow:
-		done := make(chan struct{})
+		type reply struct {
+			v   T
+			err error
+		}
+		replies := make(chan reply, 1)
 		w.mu.Lock()
 		w.later(delay, func() {
-			v, err = apply()
-			close(done)
+			v, err := apply()
+			replies <- reply{v, err}
 		})
 		w.mu.Unlock()
 		select {
-		case <-done:
+		case r := <-replies:
+			v, err = r.v, r.err
 		case <-ctx.Done():
-			p.step(weight)
-			var none T
-			return none, ctx.Err()
+			err = ctx.Err()
 		}
 	case simReplyLost:
 		_, _ = apply()

@@ -143,6 +143,7 @@ type simWorld struct {
 	events     []simEvent
 	violations []string
 	doubles    int // second effects of one key
+	lasted     time.Duration
 }
 
 func newSimWorld(seed uint64, mode simMode, beyond bool) *simWorld {
@@ -439,6 +440,7 @@ func (w *simWorld) finish() {
 	p := w.living(w.rng)
 	ctx := context.Background()
 	w.listed(p)
+	time.Sleep(simSettling) // an operator who asks too early is not believed
 	for round := range 4 {
 		open := false
 		for _, k := range w.keys {
@@ -692,7 +694,7 @@ func (w *simWorld) ask(p *simProc, k *simKey, last bool) bool {
 	}
 	time.Sleep(w.draw(w.rng, 10*time.Millisecond, 3*time.Second))
 	w.mu.Lock()
-	verdict, name := w.truth(k, "", true)
+	verdict, name := w.truth(k, "")
 	w.event(p, k, "the operator learns: "+name, status.State, 0, nil)
 	w.mu.Unlock()
 	time.Sleep(w.draw(w.rng, 10*time.Millisecond, 3*time.Second))
