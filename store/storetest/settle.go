@@ -123,6 +123,29 @@ var settleRules = []rule{
 		},
 	},
 	{
+		"PeekSeesOnlyWhatIsSettled",
+		"a store that can Peek says false for what is not settled, and otherwise what Get says",
+		func(h *harness) { // P2
+			p, ok := h.Store.(idempotency.Peeker)
+			if !ok {
+				h.Skip("the store is no idempotency.Peeker")
+			}
+			_, l := h.own(run("running"))
+			_, found := p.Peek(l.ID)
+			h.must(!found, "Peek returned a running record")
+			for _, s := range append(resting, final...) {
+				_, l := h.own(run(s.String()))
+				want := h.settle(l, idempotency.Outcome{State: s, Ambiguous: s == idempotency.StateUnknown, Value: []byte("v")})
+				r, found := p.Peek(l.ID)
+				h.must(!found || s.Settled(), "Peek returned a record that is %s", s)
+				if found {
+					h.same(r, want, "the record that Peek returned")
+					h.must(!r.Owned, "%s: Owned is true, Peek is given no token", s)
+				}
+			}
+		},
+	},
+	{
 		"NextClaimGoesOn",
 		"an attempt that ended at rest is followed by others, each with a fence one higher, and their sendings add up",
 		func(h *harness) {
