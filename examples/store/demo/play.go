@@ -1,0 +1,117 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+const (
+	maxLag   = 500 * time.Millisecond // of demo time: above it, a run is disturbed
+	maxTries = 4
+)
+
+// stage is where a scenario is played. It is safe for concurrent use.
+type stage struct {
+	scenario Scenario
+	plan     plan
+	pace     pace
+
+	mu        sync.Mutex
+	naive     *timeline
+	protected *timeline
+	tries     int
+	done      bool
+	outcome   Outcome
+}
+
+// scene is a stage as it is now.
+type scene struct {
+	naive, protected snapshot
+	tries            int
+	done             bool
+	outcome          Outcome
+}
+
+func newStages(scenarios []Scenario, seed uint64, speed pace) []*stage {
+	var stages []*stage
+	for _, s := range scenarios {
+		stages = append(stages, &stage{scenario: s, plan: s.planFor(seed), pace: speed, naive: newTimeline(speed), protected: newTimeline(speed)})
+	}
+	return stages
+}
+
+// play plays all stages at once, and all of them to the end.
+func play(ctx context.Context, stages []*stage) ([]Outcome, error) {
+	outcomes, errs := make([]Outcome, len(stages)), make([]error, len(stages))
+	var players sync.WaitGroup
+	for i, s := range stages {
+		players.Go(func() { outcomes[i], errs[i] = s.play(ctx) })
+	}
+	players.Wait()
+	return outcomes, errors.Join(errs...)
+}
+
+// play plays one scenario, again if the machine was too busy.
+func (s *stage) play(ctx context.Context) (Outcome, error) {
+	for try := 1; ; try++ {
+		watch := watchLag()
+		outcome, err := s.once(ctx, try)
+		worst := s.pace.demo(watch.stop())
+		outcome.Repeated, outcome.Disturbed = try-1, worst > maxLag
+		if ctx.Err() != nil {
+			return outcome, context.Cause(ctx)
+		}
+		if outcome.Disturbed && try < maxTries {
+			continue // an error may come of it, too
+		}
+		if err != nil {
+			return outcome, fmt.Errorf("%s: %w", s.scenario.Name, err)
+		}
+		s.mu.Lock()
+		s.done, s.outcome = true, outcome
+		s.mu.Unlock()
+		return outcome, nil
+	}
+}
+
+// once plays both sides at once.
+func (s *stage) once(ctx context.Context, try int) (Outcome, error) {
+	left, right := newTimeline(s.pace), newTimeline(s.pace)
+	s.mu.Lock()
+	s.naive, s.protected, s.tries = left, right, try
+	s.mu.Unlock()
+
+	o := Outcome{Name: s.scenario.Name}
+	var naiveErr, protectedErr error
+	var sides sync.WaitGroup
+	sides.Go(func() { o.Naive, naiveErr = runTrial(ctx, s.plan, s.pace, left, openNaive) })
+	sides.Go(func() { o.Protected, protectedErr = runTrial(ctx, s.plan, s.pace, right, openProtected) })
+	sides.Wait()
+	return o, errors.Join(naiveErr, protectedErr)
+}
+
+func (s *stage) look() scene {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return scene{naive: s.naive.snapshot(), protected: s.protected.snapshot(), tries: s.tries, done: s.done, outcome: s.outcome}
+}
+
+// report judges the outcomes.
+func report(seed uint64, outcomes []Outcome) Report {
+	r := Report{Seed: seed, Scenarios: outcomes, OK: true}
+	for _, o := range outcomes {
+		if o.Protected.broken() != "" {
+			r.OK = false
+		}
+	}
+	return r
+}
+
+// Play plays scenarios on a seed, at that many demo seconds per real second, and shows nothing.
+func Play(ctx context.Context, scenarios []Scenario, seed uint64, speed float64) (Report, error) {
+	outcomes, err := play(ctx, newStages(scenarios, seed, pace(speed)))
+	return report(seed, outcomes), err
+}

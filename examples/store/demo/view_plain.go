@@ -1,0 +1,59 @@
+package demo
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// printPlain prints what happened in every scenario, a line for each event.
+func printPlain(w io.Writer, stages []*stage) error {
+	for _, s := range stages {
+		if _, err := fmt.Fprintf(w, "%s: %s\n%s\n", s.scenario.Name, s.scenario.Title, plainLines(s.look())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plainLines are the events of both sides, in order of time.
+func plainLines(s scene) string {
+	var b strings.Builder
+	left, right := s.naive.events, s.protected.events
+	for len(left)+len(right) > 0 {
+		side, from := "naive", &left
+		if len(left) == 0 || len(right) > 0 && right[0].at < left[0].at {
+			side, from = "protected", &right
+		}
+		e := (*from)[0]
+		*from = (*from)[1:]
+		fmt.Fprintf(&b, "%7.1f s  %-9s  %-9s  %s\n", e.at.Seconds(), side, who[e.kind], e.text)
+	}
+	return b.String()
+}
+
+// seedLine sums a report up in a line.
+func seedLine(r Report) string {
+	words := []string{fmt.Sprintf("seed %-3d ok", r.Seed)}
+	if !r.OK {
+		words[0] = fmt.Sprintf("seed %-3d WRONG", r.Seed)
+	}
+	for _, o := range r.Scenarios {
+		word := o.Name + ": naive " + orFine(o.Naive.Wrong())
+		if broken := o.Protected.broken(); broken != "" {
+			word += ", protected " + strings.ToUpper(broken)
+		}
+		if o.Repeated > 0 {
+			word += fmt.Sprintf(" (repeated %d×)", o.Repeated)
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, " | ")
+}
+
+func orFine(wrong string) string {
+	if wrong == "" {
+		return "fine"
+	}
+	return wrong
+}

@@ -1,0 +1,213 @@
+// Package naive is the same shop as such shops are mostly written. Nothing in it is silly: it waits patiently, tries again
+// when the bank does not answer, never ships twice, and confirms every order. It goes wrong all the same, since it takes
+// "no answer" for "did not happen" and each click for a new wish.
+package naive
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/steadfast-go/steadfast/examples/store/goods"
+	"github.com/steadfast-go/steadfast/examples/store/mail"
+	"github.com/steadfast-go/steadfast/examples/store/warehouse"
+	"github.com/steadfast-go/steadfast/internal/fakepay"
+)
+
+// Config is what the shop needs.
+type Config struct {
+	BankURL   string
+	Warehouse *warehouse.Warehouse
+	Mail      *mail.Office
+	Timeout   time.Duration // of a request to the bank; the usual 30 s
+	Pause     time.Duration // between two tries; the usual second
+}
+
+// Shop is the shop.
+type Shop struct {
+	Config
+	client *http.Client
+
+	mu     sync.Mutex
+	orders map[string]*order
+}
+
+type order struct {
+	ID     string
+	Email  string
+	Item   goods.Item
+	Status string // open, paid, declined or failed
+	Thanks bool   // the thank-you page was shown
+}
+
+// New opens a shop.
+func New(c Config) *Shop {
+	return &Shop{
+		Config: c,
+		client: &http.Client{Timeout: c.Timeout, Transport: &http.Transport{}},
+		orders: make(map[string]*order),
+	}
+}
+
+// Close closes idle connections.
+func (s *Shop) Close() { s.client.CloseIdleConnections() }
+
+// Handler serves the shop's pages.
+func (s *Shop) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /orders", s.place)
+	mux.HandleFunc("GET /orders/{id}", s.show)
+	mux.HandleFunc("POST /orders/{id}/pay", s.pay)
+	mux.HandleFunc("GET /orders/{id}/thanks", s.thanks)
+	return mux
+}
+
+// pay charges the card, ships the order, and sends the customer to the thank-you page.
+func (s *Shop) pay(w http.ResponseWriter, r *http.Request) {
+	o, ok := s.find(r.PathValue("id"))
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	switch err := s.charge(o, r.FormValue("card")); {
+	case errors.Is(err, errDeclined):
+		s.set(o.ID, "declined")
+	case err != nil:
+		s.set(o.ID, "failed")
+	default:
+		if s.set(o.ID, "paid") != "paid" { // never ship twice
+			s.ship(o)
+		}
+		http.Redirect(w, r, "/orders/"+o.ID+"/thanks", http.StatusSeeOther)
+		return
+	}
+	http.Redirect(w, r, "/orders/"+o.ID, http.StatusSeeOther)
+}
+
+// thanks confirms the order, on the page and by e-mail.
+func (s *Shop) thanks(w http.ResponseWriter, r *http.Request) {
+	o, ok := s.find(r.PathValue("id"))
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	if s.firstThanks(o.ID) {
+		// The page is more important than the e-mail: if that fails, so be it.
+		_ = s.Mail.Send(r.Context(), mail.Message{To: o.Email, Status: "paid", Subject: "Thank you for your order"})
+	}
+	render(w, o)
+}
+
+var errDeclined = errors.New("declined")
+
+// charge takes the money. Payments are important, so it tries three times.
+func (s *Shop) charge(o order, card string) (err error) {
+	for try := range 3 {
+		if try > 0 {
+			time.Sleep(s.Pause) //nolint:forbidigo // as such shops are written
+		}
+		if err = s.chargeOnce(o, card); err == nil || errors.Is(err, errDeclined) {
+			return err
+		}
+	}
+	return err
+}
+
+func (s *Shop) chargeOnce(o order, card string) error {
+	body, err := json.Marshal(fakepay.ChargeRequest{AmountCents: o.Item.Cents, Currency: "eur", Source: card, Reference: o.ID})
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.BankURL+"/charges", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	res, err := s.client.Do(req)
+	if err != nil {
+		return err // a timeout, a broken connection: the payment has failed
+	}
+	_ = res.Body.Close()
+	switch res.StatusCode {
+	case http.StatusCreated:
+		return nil
+	case http.StatusPaymentRequired:
+		return errDeclined
+	}
+	return errors.New("the bank answered " + res.Status)
+}
+
+func (s *Shop) ship(o order) {
+	if _, err := s.Warehouse.Ship(context.Background(), "", o.ID); err != nil {
+		s.set(o.ID, "failed")
+	}
+}
+
+func (s *Shop) place(w http.ResponseWriter, r *http.Request) {
+	item, found := goods.Find(r.FormValue("item"))
+	if !found {
+		http.NotFound(w, r)
+		return
+	}
+	http.Redirect(w, r, "/orders/"+s.add(item, r.FormValue("email")), http.StatusSeeOther)
+}
+
+func (s *Shop) show(w http.ResponseWriter, r *http.Request) {
+	o, ok := s.find(r.PathValue("id"))
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	render(w, o)
+}
+
+//go:embed order.html
+var orderHTML string
+
+var orderPage = template.Must(template.New("order").Parse(orderHTML))
+
+func render(w http.ResponseWriter, o order) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_ = orderPage.Execute(w, o) // the customer has gone
+}
+
+func (s *Shop) add(item goods.Item, email string) (id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id = fmt.Sprintf("order-%d", len(s.orders)+1)
+	s.orders[id] = &order{ID: id, Email: email, Item: item, Status: "open"}
+	return id
+}
+
+func (s *Shop) find(id string) (order, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o := s.orders[id]; o != nil {
+		return *o, true
+	}
+	return order{}, false
+}
+
+// set changes an order's status, and returns what it was.
+func (s *Shop) set(id, status string) (was string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.orders[id]
+	was, o.Status = o.Status, status
+	return was
+}
+
+func (s *Shop) firstThanks(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.orders[id]
+	first := !o.Thanks
+	o.Thanks = true
+	return first
+}
