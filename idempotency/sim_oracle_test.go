@@ -85,6 +85,19 @@ type simAttempt struct {
 
 func (a *simAttempt) running() bool { return a.returned.IsZero() }
 
+// over is the last moment at which the store may believe that it was under way: the end of Send, or of the library's
+// patience with it, or of the lease where nobody reported.
+func (a *simAttempt) over() time.Time {
+	over := a.entered.Add(simTimeout + simGrace)
+	if !a.running() && a.returned.Before(over) {
+		over = a.returned
+	}
+	if a.claim.until.Before(over) {
+		over = a.claim.until
+	}
+	return over
+}
+
 // simEvent is a line of the trace.
 type simEvent struct {
 	at    time.Duration
@@ -421,10 +434,7 @@ func (w *simWorld) judgeOutcome(k *simKey, before, after idempotency.Record) {
 			w.fail(k, "%s is recorded although %s was charged", after.State, charge.ref)
 		}
 		for _, at := range k.open {
-			seen := at.entered
-			if !at.running() {
-				seen = at.returned
-			}
+			seen := at.over()
 			if !slices.ContainsFunc(k.denied, func(asked time.Time) bool { return asked.Sub(seen) >= simSettling }) {
 				w.fail(k, "%s is recorded although nobody knows what became of attempt %d of %s", after.State, at.number, at.p.name)
 			}

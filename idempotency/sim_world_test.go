@@ -440,8 +440,8 @@ func (w *simWorld) finish() {
 	p := w.living(w.rng)
 	ctx := context.Background()
 	w.listed(p)
-	time.Sleep(simSettling) // an operator who asks too early is not believed
 	for round := range 4 {
+		time.Sleep(simSettling + time.Second) // an operator who asks too early is not believed
 		open := false
 		for _, k := range w.keys {
 			open = w.ask(p, k, true) || open
