@@ -138,32 +138,30 @@ type result struct {
 	resent bool // its request went out more than once
 }
 
-// attempt makes one attempt: breaker, bound, timeout, Send.
+// attempt makes one attempt: breaker, bound, timeout, Send. What the first two refuse was not sent.
 func (r *run) attempt(c *claim, number int) (res result) {
 	e := r.e
 	began := time.Now()
 	a := e.attemptOf(c, number)
-	defer func() {
-		hook(e.hooks.Attempt, AttemptEvent{ID: r.id, ProviderKey: a.Key, Number: number, Class: res.class.String(), Err: res.err, Took: time.Since(began)})
-	}()
-	if e.breaker != nil {
-		done, err := e.breaker.Allow()
-		if err != nil {
-			res.class, res.err = classNotSent, err
-			return res
-		}
-		defer func() { done(verdictForBreaker(c.ctx, res)) }()
+	switch done, err := e.breaker.Allow(); {
+	case err != nil:
+		res.class, res.err = classNotSent, err
+	case e.slots != nil && !e.slots.TryAcquire(1):
+		res.class, res.err = classNotSent, errBusy
+		done(context.Canceled)
+	default:
+		res = r.sendOnce(c, a)
+		done(verdictForBreaker(c.ctx, &res))
 	}
-	if e.slots != nil {
-		if !e.slots.TryAcquire(1) {
-			res.class, res.err = classNotSent, errBusy
-			return res
-		}
-	}
-	t := &try[sent]{r: r, a: a, rec: &c.rec, fn: e.send, failed: sendFailed, late: r.late}
+	hook(e.hooks.Attempt, AttemptEvent{ID: r.id, ProviderKey: a.Key, Number: number, Class: res.class.String(), Err: res.err, Took: time.Since(began)})
+	return res
+}
+
+func (r *run) sendOnce(c *claim, a Attempt) (res result) {
+	t := &try[sent]{r: r, a: a, rec: &c.rec, fn: r.e.send, failed: sendFailed, late: (*run).late}
 	t.a.resent = &t.resent
-	out, over := t.run(c)
 	res.ran = true
+	out, over := t.run(c)
 	if !over {
 		res.stuck, res.err = true, errStuck
 		return res // t.resent is not ours to read while Send runs
@@ -178,11 +176,11 @@ func (r *run) attempt(c *claim, number int) (res result) {
 
 // verdictForBreaker is what an attempt says about the provider's health: a refusal is an answer, and our own cancelling
 // says nothing (T44).
-func verdictForBreaker(ctx context.Context, res result) error {
+func verdictForBreaker(ctx context.Context, res *result) error {
 	switch {
 	case res.class == classSucceeded, res.class == classRejected, res.class == classAccepted:
 		return nil
-	case ctx.Err() != nil, res.err == errBusy:
+	case ctx.Err() != nil:
 		return context.Canceled
 	}
 	return res.err
@@ -195,9 +193,8 @@ type try[T any] struct {
 	rec     *Record
 	fn      func(context.Context, Attempt, *Record) T
 	failed  func(error) T // what a panic, Goexit (T10) or a context that ended before fn ran comes back as
-	late    func(T)       // is told what fn returned after the attempt was over
+	late    func(*run, T) // is told what fn returned after the attempt was over
 	resent  bool
-	ctx     context.Context
 	results chan T
 }
 
@@ -209,9 +206,9 @@ func (t *try[T]) run(c *claim) (out T, over bool) {
 	e := t.r.e
 	ctx, cancel := context.WithTimeout(c.ctx, e.timeout)
 	defer cancel()
-	t.ctx, t.results = ctx, make(chan T, 1)
+	t.results = make(chan T, 1)
 	e.owned.Add(1)
-	go t.call()
+	go t.call(ctx)
 	select {
 	case out = <-t.results:
 		return out, true
@@ -228,12 +225,12 @@ func (t *try[T]) run(c *claim) (out T, over bool) {
 	e.owned.Add(1)
 	go func() {
 		defer e.owned.Done()
-		t.late(<-t.results)
+		t.late(t.r, <-t.results)
 	}()
 	return out, false
 }
 
-func (t *try[T]) call() {
+func (t *try[T]) call(ctx context.Context) {
 	e := t.r.e
 	defer e.owned.Done()
 	if e.slots != nil {
@@ -248,10 +245,10 @@ func (t *try[T]) call() {
 		}
 		t.results <- v
 	}()
-	if t.ctx.Err() != nil {
+	if ctx.Err() != nil {
 		v = t.failed(NotSent(errLate))
 	} else {
-		v = t.fn(t.ctx, t.a, t.rec)
+		v = t.fn(ctx, t.a, t.rec)
 	}
 	returned = true
 }
@@ -283,7 +280,7 @@ func (r *run) ask(c *claim) (o Outcome, more bool) {
 		return e.rest(&c.rec, c.rec.Ambiguous, e.dueIn(e.askAgain(&c.rec), &c.rec)), false
 	}
 	a := e.attemptOf(c, c.rec.Attempts)
-	t := &try[answer]{r: r, a: a, rec: &c.rec, fn: e.lookup, failed: lookupFailed, late: func(answer) {}}
+	t := &try[answer]{r: r, a: a, rec: &c.rec, fn: e.lookup, failed: lookupFailed, late: func(*run, answer) {}}
 	ans, over := t.run(c)
 	if !over {
 		ans.err = errStuck

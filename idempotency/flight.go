@@ -220,7 +220,8 @@ func (e *engine) same(rec *Record, fp fingerprint) bool {
 	if len(rec.Fingerprint) == 0 || bytes.Equal(rec.Fingerprint, fp[:]) { // a tombstone has none
 		return true
 	}
-	return !rec.Expired && e.sameAs(rec, fp)
+	stored := *rec
+	return !stored.Expired && e.sameAs(&stored, fp)
 }
 
 func (r *run) get() (Record, error) {
