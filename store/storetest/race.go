@@ -157,7 +157,7 @@ var raceRules = []rule{
 		"OwnerComesBackOrIsTakenOver",
 		"when a lapsed claim is extended and taken over at once, one of the two has it, and both know which",
 		func(h *harness) { // T7, T8
-			for i := range 16 {
+			for i := range 64 {
 				key := strconv.Itoa(i)
 				_, l := h.own(run(key))
 				h.lapse(l)
