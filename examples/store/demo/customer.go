@@ -65,7 +65,7 @@ func (c *customer) pay(ctx context.Context, p page) error {
 			return err
 		}
 		p, seen = next, true
-		c.line.tell(p.status, true)
+		c.line.page(p.status)
 		if p, err = c.watch(ctx, p); err == nil && p.action != "" {
 			err = c.pace.sleep(ctx, c.thinking)
 		}
@@ -86,7 +86,7 @@ func (c *customer) pay(ctx context.Context, p page) error {
 // click sends the form. A browser that is clicked at twice sends it twice, and shows the answer to the second.
 func (c *customer) click(ctx context.Context, p page, card string, first bool) (page, error) {
 	form := url.Values{"card": {card}, "payment": {p.payment}}
-	c.line.add(event{kind: clicked, text: fmt.Sprintf("clicks: pay %s", euros(c.item.Cents))})
+	c.line.click("clicks: pay " + euros(c.item.Cents))
 	if first && c.secondClick > 0 {
 		ctx, dismiss := context.WithCancel(ctx)
 		var answers sync.WaitGroup
@@ -98,7 +98,7 @@ func (c *customer) click(ctx context.Context, p page, card string, first bool) (
 		if err := c.pace.sleep(ctx, c.secondClick); err != nil {
 			return page{}, err
 		}
-		c.line.add(event{kind: clicked, text: "clicks again"})
+		c.line.click("clicks again")
 	}
 	return c.post(ctx, p.action, form)
 }
@@ -134,7 +134,7 @@ func (c *customer) watch(ctx context.Context, p page) (page, error) {
 			return p, err
 		}
 		p = next
-		c.line.tell(p.status, false)
+		c.line.page(p.status)
 	}
 	return p, nil
 }

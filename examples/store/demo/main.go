@@ -153,9 +153,9 @@ func conclude(o options, r Report, stages []*stage, stdout, stderr io.Writer) er
 	case o.json:
 		return json.NewEncoder(stdout).Encode(r)
 	case ok && isTerminal(file):
-		return printTable(file, r, true)
+		return paintTable(file, r)
 	}
-	return errors.Join(printPlain(stdout, stages), printTable(stdout, r, false))
+	return errors.Join(printPlain(stdout, stages), printTable(stdout, r))
 }
 
 // note says that the machine was busy.

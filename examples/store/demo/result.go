@@ -35,7 +35,7 @@ func (r Result) Wrong() string {
 	case r.OverchargedCents > 0 && r.Charges > 1:
 		return fmt.Sprintf("charged %d times", r.Charges)
 	case r.OverchargedCents > 0:
-		return "charged, nothing delivered"
+		return "nothing delivered"
 	case r.Parcels > 1:
 		return fmt.Sprintf("%d parcels", r.Parcels)
 	case r.Parcels > r.Charges:

@@ -39,9 +39,11 @@ type event struct {
 	at   time.Duration // since the customer clicked
 	kind kind
 	n    int    // which request at the bank, from 1
-	ok   bool   // answered: the answer was "charged"; told: the order is settled
 	word string // told: the status
 	text string
+
+	ok    bool // answered: the answer was "charged"; told: the order is settled
+	again bool // answered: the bank knew the key, and only repeated its answer
 }
 
 // timeline is what happened on one side of a scenario. It is safe for concurrent use.
@@ -54,6 +56,8 @@ type timeline struct {
 	events []event
 	told   []string
 	first  time.Duration // when the first page came, or never
+	asked  int           // clicks
+	heard  int           // clicks before the last news
 }
 
 const never = -time.Millisecond // as it appears in first_answer_ms: -1
@@ -91,21 +95,31 @@ func (t *timeline) add(e event) {
 	t.events = append(t.events, e)
 }
 
-// tell notes what the customer is shown. A page that was asked for counts in any case; one that reloaded by itself and an
-// e-mail only if they bring news.
-func (t *timeline) tell(word string, asked bool) {
+// page notes what a page shows. Only news count: not a page that reloaded by itself and says the same as before.
+func (t *timeline) page(word string) { t.tell(word, "sees") }
+
+func (t *timeline) tell(word, how string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	at := t.now()
-	if asked && t.first == never {
+	if t.first == never && how == "sees" {
 		t.first = at
 	}
-	if !asked && len(t.told) > 0 && t.told[len(t.told)-1] == word {
+	if t.asked == t.heard && len(t.told) > 0 && t.told[len(t.told)-1] == word {
 		return
 	}
+	t.heard = t.asked
 	t.told = append(t.told, word)
 	ok := word == "paid" || word == "shipped"
-	t.events = append(t.events, event{at: at, kind: told, ok: ok, word: word, text: fmt.Sprintf("is told: %s", word)})
+	t.events = append(t.events, event{at: at, kind: told, ok: ok, word: word, text: fmt.Sprintf("%s: %s", how, word)})
+}
+
+// click notes a click: whatever the customer is shown next counts, also if it is the same as before.
+func (t *timeline) click(text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.asked++
+	t.events = append(t.events, event{at: t.now(), kind: clicked, text: text})
 }
 
 // attempt is fakepay's OnAttempt.
@@ -125,7 +139,7 @@ func (t *timeline) attempt(a fakepay.Attempt) {
 	case !a.Delivered:
 		e.kind, e.text = lost, fmt.Sprintf("its answer to %d reaches nobody", a.N)
 	default:
-		e.kind, e.ok, e.text = answered, a.Status == 201, fmt.Sprintf("answers %d: %s", a.N, answerText(a))
+		e.kind, e.ok, e.again, e.text = answered, a.Status == 201, a.Status == 201 && a.Replayed, fmt.Sprintf("answers %d: %s", a.N, answerText(a))
 	}
 	t.add(e)
 }
@@ -160,7 +174,7 @@ func (t *timeline) sent(string) { t.add(event{kind: parcel, text: "a parcel leav
 // delivered is the post office's callback.
 func (t *timeline) delivered(m mail.Message) {
 	t.add(event{kind: mailed, text: "an e-mail arrives: " + m.Status})
-	t.tell(m.Status, false)
+	t.tell(m.Status, "reads")
 }
 
 // snapshot is a timeline as it is now.
