@@ -48,7 +48,7 @@ func (r *run) overtaken(o Outcome, rec Record, err error) (Record, error) {
 func (r *run) succeeded(o Outcome) (Record, error) {
 	rec, err := r.record(Lease{ID: r.id}, o, func() {})
 	if err != nil && isRuling(err) {
-		r.conflict(rec.State, o, err)
+		r.conflict(recorded(rec), o, err)
 		return Record{ID: r.id, State: StateSucceeded, Value: o.Value, Omitted: o.Omitted}, err
 	}
 	r.e.hint()

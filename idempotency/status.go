@@ -153,14 +153,14 @@ func (e *engine) verdict(ctx context.Context, id ID, ans answer, seen *asOf, ref
 	if ans.kind == happened {
 		rec, err := e.outside(ctx, Lease{ID: id}, Outcome{State: StateSucceeded, Value: ans.value, Omitted: ans.omitted != nil, Message: text(ans.omitted), Due: Never})
 		if err != nil && isRuling(err) {
-			hook(e.hooks.Conflict, ConflictEvent{ID: id, Recorded: rec.State, Claimed: StateSucceeded, Value: ans.value, Err: err})
+			hook(e.hooks.Conflict, ConflictEvent{ID: id, Recorded: recorded(rec), Claimed: StateSucceeded, Value: ans.value, Err: err})
 		}
 		return rec, err
 	}
 	rec, err := e.get(ctx, id)
 	if err != nil {
-		if negative := ans.kind == declined || ans.kind == didNotHappen; negative && errors.Is(err, ErrNoRecord) {
-			hook(e.hooks.Conflict, ConflictEvent{ID: id, Claimed: StateRejected, Code: ans.code, Err: err})
+		if ans.kind != dontKnow && errors.Is(err, ErrNoRecord) {
+			hook(e.hooks.Conflict, ConflictEvent{ID: id, Claimed: ans.claims(), Code: ans.code, Err: err})
 		}
 		return rec, err
 	}
@@ -179,6 +179,25 @@ func (e *engine) verdict(ctx context.Context, id ID, ans answer, seen *asOf, ref
 		return e.contradict(rec, ans)
 	}
 	return rec, err
+}
+
+// claims is the state that a verdict speaks of.
+func (a *answer) claims() State {
+	switch a.kind {
+	case happened:
+		return StateSucceeded
+	case stillPending:
+		return StateAccepted
+	}
+	return StateRejected
+}
+
+// recorded is a record's state as callers know it: a free one is none.
+func recorded(rec Record) State {
+	if rec.State == StateFree {
+		return StateAbsent
+	}
+	return rec.State
 }
 
 // weigh says what a verdict that is not positive makes of a record at rest. StateAbsent: nothing, now.
