@@ -178,6 +178,23 @@ var raceRules = []rule{
 		},
 	},
 	{
+		"LiveClaimsAreLeftAlone",
+		"while records are claimed, settled and claimed again, nobody loses a claim whose lease lasts",
+		func(h *harness) { // P1
+			for i := range 4 {
+				h.at(strconv.Itoa(i), idempotency.StateUnknown, 0)
+			}
+			h.together(8, func(ctx context.Context, i int) error {
+				for range 150 {
+					if err := h.claimAny(ctx, strconv.Itoa(i%4), i < 4); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	},
+	{
 		"VerdictOrOwner",
 		"when an owner and contradicting verdicts settle at once, the first is written, and it alone",
 		func(h *harness) { // T13
@@ -270,6 +287,46 @@ var raceRules = []rule{
 	},
 }
 
+// claimAny claims the record of the key, or whatever is due, and settles it so that it is due again.
+func (h *harness) claimAny(ctx context.Context, key string, named bool) error {
+	t := token()
+	var claimed []idempotency.Record
+	if named {
+		r, err := h.Get(ctx, id(key))
+		if err != nil {
+			return err
+		}
+		c := again(r)
+		c.Token = t
+		if r, err = h.Acquire(ctx, c); err != nil {
+			return err
+		}
+		if r.Owned {
+			claimed = append(claimed, r)
+		}
+	} else {
+		var err error
+		claimed, err = h.AcquireDue(ctx, idempotency.DueClaim{Operation: operation, Token: t, Lease: long, N: 2})
+		if err != nil {
+			return err
+		}
+	}
+	for _, r := range claimed {
+		stands, err := h.Extend(ctx, []idempotency.Lease{lease(r, t)}, long, true)
+		if err != nil {
+			return err
+		}
+		if !stands[0] {
+			return fmt.Errorf("the claim on %s (fence %d) was lost: Extend says that it does not stand", r.ID.Key, r.Fence)
+		}
+		o := idempotency.Outcome{State: idempotency.StateUnknown, Ambiguous: true}
+		if _, err := h.Settle(ctx, lease(r, t), o); err != nil {
+			return fmt.Errorf("the claim on %s (fence %d) was lost: %w", r.ID.Key, r.Fence, err)
+		}
+	}
+	return nil
+}
+
 // live takes a call from beginning to end, with nothing to be retained.
 func (h *harness) live(ctx context.Context, key string) error {
 	c := run(key)
@@ -292,13 +349,15 @@ func (h *harness) live(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	r, err = h.Settle(ctx, lease(r, c.Token), happened("v"))
-	if err != nil || r.State != idempotency.StateSucceeded {
-		return fmt.Errorf("%s ended %s, error %w", key, r.State, err)
+	if _, err := h.Settle(ctx, lease(r, c.Token), happened("v")); err != nil {
+		return fmt.Errorf("%s could not be settled: %w", key, err)
 	}
 	r, err = h.Get(ctx, c.ID)
-	if err != nil || r.State != idempotency.StateSucceeded {
-		return fmt.Errorf("%s is %s afterwards, error %w", key, r.State, err)
+	if err != nil {
+		return fmt.Errorf("%s is gone: %w", key, err)
+	}
+	if r.State != idempotency.StateSucceeded {
+		return fmt.Errorf("%s succeeded, and is %s", key, r.State)
 	}
 	return nil
 }
