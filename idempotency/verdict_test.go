@@ -58,6 +58,10 @@ func (s situation) make(t *testing.T) (*wrapper, *provider) {
 }
 
 func (s situation) watched(t *testing.T) (*wrapper, *provider, *recorder[idempotency.ConflictEvent]) {
+	return s.on(t, newStore())
+}
+
+func (s situation) on(t *testing.T, store idempotency.Store) (*wrapper, *provider, *recorder[idempotency.ConflictEvent]) {
 	t.Helper()
 	p := &provider{script: s.steps, looks: []look{says(idempotency.DontKnow[payment]())}}
 	conflicts := &recorder[idempotency.ConflictEvent]{}
@@ -67,7 +71,6 @@ func (s situation) watched(t *testing.T) (*wrapper, *provider, *recorder[idempot
 	if s.call != nil {
 		s.call(&c)
 	}
-	store := newStore()
 	w := wrap(t, store, c)
 	switch {
 	case s.crash:
