@@ -37,8 +37,7 @@ func run(ctx context.Context, args []string) error {
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		command, args = args[0], args[1:]
 	}
-	switch command {
-	case "demo":
+	if command == "demo" {
 		return demo.Main(ctx, args, os.Stdout, os.Stderr)
 	}
 	return fmt.Errorf("store: there is no subcommand %q: use demo", command)

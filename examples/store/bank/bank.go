@@ -6,9 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -83,7 +81,7 @@ func (c *Client) Charge(ctx context.Context, a idempotency.Attempt, p Payment) (
 	if err != nil {
 		return Receipt{}, err // sent or not, who knows: unknown
 	}
-	defer drain(res.Body)
+	defer func() { _ = res.Body.Close() }()
 	return c.read(res)
 }
 
@@ -163,7 +161,7 @@ func get[T any](ctx context.Context, c *Client, path string) (v T, err error) {
 	if err != nil {
 		return v, err
 	}
-	defer drain(res.Body)
+	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode != http.StatusOK {
 		return v, problem(res)
 	}
@@ -190,11 +188,4 @@ func later(res *http.Response, err error) error {
 		return retry.After(d, err)
 	}
 	return err
-}
-
-// drain reads what is left, so that the connection can be used again.
-func drain(body io.ReadCloser) {
-	const most = 64 << 10
-	_, err := io.Copy(io.Discard, io.LimitReader(body, most))
-	_ = errors.Join(err, body.Close()) // the reply has been read: nothing here changes what it said
 }

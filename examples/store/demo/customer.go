@@ -194,7 +194,7 @@ var (
 	statusField  = regexp.MustCompile(`data-status="([a-z]+)"`)
 	actionField  = regexp.MustCompile(`<form method="post" action="([^"]+)"`)
 	paymentField = regexp.MustCompile(`name="payment" value="([^"]+)"`)
-	refreshField = regexp.MustCompile(`http-equiv="refresh" content="([0-9]+)"`)
+	refreshField = regexp.MustCompile(`http-equiv="refresh" content="(\d+)"`)
 )
 
 func readPage(address, body string) (page, error) {

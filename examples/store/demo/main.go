@@ -30,7 +30,7 @@ var ErrWrong = errors.New("demo: a protected run went wrong")
 type options struct {
 	scenarios   []Scenario
 	first, last uint64 // seeds
-	range_      bool   // whether a range of seeds is wanted
+	many        bool   // a range of them is wanted
 	speed       float64
 	json        bool
 }
@@ -41,7 +41,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if o.range_ {
+	if o.many {
 		return playSeeds(ctx, o, stdout)
 	}
 	stages := newStages(o.scenarios, o.first, pace(o.speed))
@@ -80,7 +80,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	}
 	o.last = o.first
 	if *seeds != "" {
-		o.range_ = true
+		o.many = true
 		if o.first, o.last, err = parseRange(*seeds); err != nil {
 			return o, err
 		}

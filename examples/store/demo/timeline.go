@@ -193,13 +193,4 @@ func (t *timeline) snapshot() snapshot {
 	return s
 }
 
-func (s snapshot) count(k kind) (n int) {
-	for _, e := range s.events {
-		if e.kind == k {
-			n++
-		}
-	}
-	return n
-}
-
 func euros(cents int64) string { return fmt.Sprintf("€%d.%02d", cents/100, cents%100) }

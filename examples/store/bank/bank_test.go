@@ -1,0 +1,168 @@
+package bank_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/steadfast-go/steadfast/examples/store/bank"
+	"github.com/steadfast-go/steadfast/idempotency"
+	"github.com/steadfast-go/steadfast/internal/fakepay"
+	"github.com/steadfast-go/steadfast/retry"
+	"github.com/steadfast-go/steadfast/store/memstore"
+)
+
+const lamp = "order-1"
+
+func open(t *testing.T, faults ...fakepay.Fault) (*fakepay.Server, *bank.Client) {
+	t.Helper()
+	provider, err := fakepay.New(fakepay.Config{ReplayErrors: true, Scripts: map[string][]fakepay.Fault{lamp: faults}})
+	require.NoError(t, err)
+	server := httptest.NewServer(provider)
+	client := bank.New(server.URL)
+	t.Cleanup(func() {
+		ctx, cancel := soon()
+		defer cancel()
+		client.Close()
+		assert.NoError(t, provider.Close(ctx))
+		server.Close()
+	})
+	return provider, client
+}
+
+// soon is for cleaning up, when a test's own context has ended.
+func soon() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), 10*time.Second)
+}
+
+func wrap(t *testing.T, c *bank.Client) *idempotency.Wrapper[bank.Payment, bank.Receipt] {
+	t.Helper()
+	charges, err := idempotency.Wrap(memstore.New(memstore.Config{}), idempotency.Call[bank.Payment, bank.Receipt]{
+		Name: "charge", Send: c.Charge, Timeout: time.Second, Retry: retry.Policy{Attempts: 1},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := soon()
+		defer cancel()
+		assert.NoError(t, charges.Close(ctx))
+	})
+	return charges
+}
+
+func payment(card string) bank.Payment {
+	return bank.Payment{Order: lamp, Cents: 4990, Currency: "eur", Card: card}
+}
+
+// What a reply means is judged by what Do makes of it, once.
+func TestRepliesMeanWhatIsCertain(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		card  string
+		fault fakepay.Fault
+		want  func(error) bool
+	}{
+		{"charged", "tok_visa", fakepay.Fault{}, func(err error) bool { return err == nil }},
+		{"declined", fakepay.SourceExpiredCard, fakepay.Fault{}, isRejection},
+		{"malformed", "", fakepay.Fault{}, isRejection},
+		{"accepted", fakepay.SourceAccepted, fakepay.Fault{}, isPending},
+		{"rate limited", "tok_visa", fakepay.Fault{Kind: fakepay.RateLimited}, isNotSent},
+		{"key in use", "tok_visa", fakepay.Fault{Kind: fakepay.KeyInUse}, isUnknown},
+		{"500", "tok_visa", fakepay.Fault{Kind: fakepay.ErrorBefore}, isUnknown},
+		{"500 after the effect", "tok_visa", fakepay.Fault{Kind: fakepay.ErrorAfter}, isUnknown},
+		{"503", "tok_visa", fakepay.Fault{Kind: fakepay.Unavailable}, isUnknown},
+		{"no reply", "tok_visa", fakepay.Fault{Kind: fakepay.ReplyLost}, isUnknown},
+		{"no request", "tok_visa", fakepay.Fault{Kind: fakepay.Reset}, isUnknown},
+		{"silence", "tok_visa", fakepay.Fault{Kind: fakepay.ReplyLost, Cut: fakepay.CutHang}, isUnknown},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			provider, client := open(t, c.fault)
+			res, err := wrap(t, client).Do(t.Context(), "k", payment(c.card))
+			assert.True(t, c.want(err), "got %v", err)
+			assert.Equal(t, 1, provider.Ledger().Totals.Attempts[fakepay.OpCharge], "one attempt is one request, net/http must not send it again")
+			if err == nil {
+				assert.Equal(t, int64(4990), res.Value.Cents)
+				assert.NotEmpty(t, res.Value.ChargeID)
+			}
+		})
+	}
+}
+
+func isRejection(err error) bool {
+	var no *idempotency.Rejection
+	return errors.As(err, &no)
+}
+
+func isPending(err error) bool {
+	var pending *idempotency.PendingError
+	return errors.As(err, &pending)
+}
+
+func isUnknown(err error) bool {
+	var unknown *idempotency.UnknownError
+	return errors.As(err, &unknown)
+}
+
+func isNotSent(err error) bool { return errors.Is(err, idempotency.ErrNotSent) }
+
+// A kept-alive connection that dies under a POST with an Idempotency-Key makes net/http send it again, unless it cannot.
+func TestNetHTTPSendsNothingTwice(t *testing.T) {
+	provider, client := open(t, fakepay.Fault{}, fakepay.Fault{Kind: fakepay.Reset})
+	charges := wrap(t, client)
+	_, err := charges.Do(t.Context(), "first", payment("tok_visa"))
+	require.NoError(t, err)
+	_, err = charges.Do(t.Context(), "second", payment("tok_visa")) // on the same connection
+	require.True(t, isUnknown(err), "got %v", err)
+	assert.Equal(t, 2, provider.Ledger().Totals.Attempts[fakepay.OpCharge])
+}
+
+func TestFindCharge(t *testing.T) {
+	provider, client := open(t, fakepay.Fault{Kind: fakepay.ReplyLost})
+	a := idempotency.Attempt{Key: "provider-key"}
+	find := func() idempotency.Verdict[bank.Receipt] {
+		verdict, err := client.FindCharge(t.Context(), a, payment("tok_visa"))
+		require.NoError(t, err)
+		return verdict
+	}
+	assert.Equal(t, idempotency.DidNotHappen[bank.Receipt](), find(), "before it was sent")
+	_, err := client.Charge(t.Context(), a, payment("tok_visa"))
+	require.Error(t, err, "the reply is lost")
+	id := provider.Ledger().Charges[0].ID
+	assert.Equal(t, idempotency.Happened(bank.Receipt{ChargeID: id, Cents: 4990}), find(), "by key")
+	a = idempotency.Attempt{Key: "unheard-of", Ref: id}
+	assert.Equal(t, idempotency.Happened(bank.Receipt{ChargeID: id, Cents: 4990}), find(), "by the provider's id")
+}
+
+func TestFindChargeThatWasDeclinedOrIsNotDecided(t *testing.T) {
+	for card, want := range map[string]idempotency.Verdict[bank.Receipt]{
+		fakepay.SourceExpiredCard: idempotency.Declined[bank.Receipt](fakepay.CodeExpiredCard, nil),
+		fakepay.SourceAccepted:    idempotency.StillPending[bank.Receipt](5 * time.Second),
+	} {
+		_, client := open(t)
+		a := idempotency.Attempt{Key: "provider-key"}
+		_, err := client.Charge(t.Context(), a, payment(card))
+		require.Error(t, err, card)
+		verdict, err := client.FindCharge(t.Context(), a, payment(card))
+		require.NoError(t, err)
+		assert.Equal(t, want, verdict, card)
+	}
+}
+
+// A proxy that answers in between says nothing about money.
+func TestForeignReplies(t *testing.T) {
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "<h1>Bad gateway</h1>", http.StatusBadGateway)
+	}))
+	defer proxy.Close()
+	client := bank.New(proxy.URL)
+	defer client.Close()
+	_, err := wrap(t, client).Do(t.Context(), "k", payment("tok_visa"))
+	require.True(t, isUnknown(err), "got %v", err)
+	_, err = client.FindCharge(t.Context(), idempotency.Attempt{Key: "k"}, payment("tok_visa"))
+	require.ErrorContains(t, err, "502")
+}

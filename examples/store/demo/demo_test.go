@@ -1,0 +1,191 @@
+package demo_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/steadfast-go/steadfast/examples/store/demo"
+)
+
+// speed leaves 25 ms to a scheduler that is late before a run counts as disturbed.
+const speed = 20
+
+func TestBothShops(t *testing.T) {
+	for _, seed := range []uint64{1, 2, 3, 11} {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			t.Parallel()
+			report, err := demo.Play(t.Context(), demo.Scenarios(), seed, speed)
+			require.NoError(t, err)
+			require.Equal(t, seed, report.Seed)
+			for _, o := range report.Scenarios {
+				replay := fmt.Sprintf("go run ./examples/store demo -scenario %s -seed %d", o.Name, seed)
+				checkNaive(t, o, replay)
+				checkProtected(t, o, replay)
+				if o.Disturbed {
+					t.Logf("%s: the machine was too busy, times are not judged", o.Name)
+					continue
+				}
+				checkTimes(t, o, replay)
+			}
+		})
+	}
+}
+
+func checkNaive(t *testing.T, o demo.Outcome, replay string) {
+	t.Helper()
+	switch o.Name {
+	case "slow":
+		assert.Equal(t, 1, o.Naive.Charges, replay)
+		assert.Zero(t, o.Naive.Emails, replay)
+	case "timeouts", "doubleclick":
+		assert.GreaterOrEqual(t, o.Naive.Charges, 2, "the naive shop sends a new request without a key: %s", replay)
+		assert.Positive(t, o.Naive.OverchargedCents, replay)
+		assert.Equal(t, 1, o.Naive.Parcels, replay)
+	case "outage":
+		assert.Zero(t, o.Naive.Charges, "the naive shop gives up before the bank is back: %s", replay)
+	default:
+		assert.Equal(t, 1, o.Naive.Charges, replay)
+	}
+}
+
+// checkProtected holds on any machine, however busy.
+func checkProtected(t *testing.T, o demo.Outcome, replay string) {
+	t.Helper()
+	p := o.Protected
+	assert.Equal(t, 1, p.Charges, "exactly one charge: %s", replay)
+	assert.Equal(t, 1, p.Parcels, "exactly one parcel: %s", replay)
+	assert.Zero(t, p.OverchargedCents, replay)
+	require.NotEmpty(t, p.Told, "the customer is told in any case: %s", replay)
+	assert.Equal(t, "shipped", p.Told[len(p.Told)-1], replay)
+	emails := 1
+	if o.Name == "declined" {
+		emails = 2 // the decline is told by e-mail, too
+	}
+	assert.Equal(t, emails, p.Emails, replay)
+}
+
+func checkTimes(t *testing.T, o demo.Outcome, replay string) {
+	t.Helper()
+	const limit = 5000
+	assert.LessOrEqual(t, o.Protected.FirstAnswerMS, int64(limit), "the shop answers after 3 s at most: %s", replay)
+	assert.GreaterOrEqual(t, o.Protected.FirstAnswerMS, int64(0), replay)
+	switch o.Name {
+	case "slow":
+		assert.Empty(t, o.Naive.Told, "the customer is gone before the bank answers: %s", replay)
+		assert.Equal(t, []string{"pending", "shipped"}, o.Protected.Told, replay)
+	case "outage":
+		assert.Equal(t, "paused", o.Protected.Told[0], "the breaker opens within the 3 s: %s", replay)
+	}
+}
+
+func TestSeedsGiveOtherTimes(t *testing.T) {
+	t.Parallel()
+	slow, err := demo.Select("slow")
+	require.NoError(t, err)
+	one, err := demo.Play(t.Context(), slow, 1, 5*speed)
+	require.NoError(t, err)
+	assert.Equal(t, "slow", one.Scenarios[0].Name)
+
+	happy, err := demo.Select("happy")
+	require.NoError(t, err)
+	answers := map[int64]bool{}
+	for seed := range uint64(4) {
+		r, err := demo.Play(t.Context(), happy, seed, speed)
+		require.NoError(t, err)
+		answers[r.Scenarios[0].Protected.FirstAnswerMS] = true
+	}
+	assert.Greater(t, len(answers), 1, "latencies must follow from the seed")
+}
+
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	var out, notes bytes.Buffer
+	require.NoError(t, demo.Main(t.Context(), []string{"-json", "-scenario", "happy", "-seed", "9", "-speed", "20"}, &out, &notes))
+	assert.Equal(t, 1, strings.Count(out.String(), "\n"), "exactly one object")
+	decoder := json.NewDecoder(&out)
+	decoder.DisallowUnknownFields()
+	type side struct {
+		Attempts         *int      `json:"attempts"`
+		Charges          *int      `json:"charges"`
+		Refunds          *int      `json:"refunds"`
+		Parcels          *int      `json:"parcels"`
+		Emails           *int      `json:"emails"`
+		Told             *[]string `json:"told"`
+		OverchargedCents *int64    `json:"overcharged_cents"`
+		FirstAnswerMS    *int64    `json:"first_answer_ms"`
+	}
+	var got struct {
+		Seed      uint64 `json:"seed"`
+		Scenarios []struct {
+			Name      string `json:"name"`
+			Naive     side   `json:"naive"`
+			Protected side   `json:"protected"`
+		} `json:"scenarios"`
+		OK bool `json:"ok"`
+	}
+	require.NoError(t, decoder.Decode(&got))
+	assert.Equal(t, uint64(9), got.Seed)
+	assert.True(t, got.OK)
+	require.Len(t, got.Scenarios, 1)
+	for _, s := range []side{got.Scenarios[0].Naive, got.Scenarios[0].Protected} {
+		for _, field := range []any{s.Attempts, s.Charges, s.Refunds, s.Parcels, s.Emails, s.Told, s.OverchargedCents, s.FirstAnswerMS} {
+			require.NotNil(t, field, "a member is missing")
+		}
+		assert.Equal(t, 1, *s.Charges)
+	}
+}
+
+func TestPlainLines(t *testing.T) {
+	t.Parallel()
+	var out, notes bytes.Buffer
+	require.NoError(t, demo.Main(t.Context(), []string{"-scenario", "doubleclick", "-speed", "20"}, &out, &notes))
+	text := out.String()
+	for _, want := range []string{"doubleclick:", "clicks again", "charges €", "a parcel leaves", "in the end"} {
+		assert.Contains(t, text, want)
+	}
+	assert.NotContains(t, text, "\x1b", "no colours where it is piped")
+}
+
+func TestSeedRange(t *testing.T) {
+	t.Parallel()
+	var out, notes bytes.Buffer
+	require.NoError(t, demo.Main(t.Context(), []string{"-scenario", "happy", "-seeds", "3-5", "-speed", "20"}, &out, &notes))
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	require.Len(t, lines, 3)
+	for i, line := range lines {
+		assert.Contains(t, line, fmt.Sprintf("seed %d", i+3))
+		assert.Contains(t, line, "ok")
+	}
+}
+
+func TestBadFlags(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-scenario", "flood"}, `no scenario "flood"`},
+		{[]string{"-speed", "0"}, "-speed is 0"},
+		{[]string{"-speed", "NaN"}, "-speed is NaN"},
+		{[]string{"-seeds", "9-3"}, `-seeds is "9-3"`},
+		{[]string{"happy"}, `"happy" is not a flag`},
+	} {
+		var out, notes bytes.Buffer
+		require.ErrorContains(t, demo.Main(t.Context(), c.args, &out, &notes), c.want)
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, notes bytes.Buffer
+	require.ErrorIs(t, demo.Main(ctx, []string{"-scenario", "slow"}, &out, &notes), context.Canceled)
+}

@@ -1,0 +1,281 @@
+package shop_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/steadfast-go/steadfast/examples/store/bank"
+	"github.com/steadfast-go/steadfast/examples/store/mail"
+	"github.com/steadfast-go/steadfast/examples/store/shop"
+	"github.com/steadfast-go/steadfast/examples/store/warehouse"
+	"github.com/steadfast-go/steadfast/internal/fakepay"
+	"github.com/steadfast-go/steadfast/store/memstore"
+)
+
+const (
+	lamp  = "order-1"
+	email = "ada@example.com"
+	// speed makes the shop's 3 s 60 ms.
+	speed = 50
+)
+
+// town is a shop and all that it needs.
+type town struct {
+	bank      *fakepay.Server
+	warehouse *warehouse.Warehouse
+	mail      *mail.Office
+	url       string
+}
+
+func newTown(t *testing.T, cfg fakepay.Config) *town {
+	t.Helper()
+	cfg.Speed, cfg.ReplayErrors = speed, true
+	provider, err := fakepay.New(cfg)
+	require.NoError(t, err)
+	bankServer := httptest.NewServer(provider)
+	w := &town{bank: provider, warehouse: warehouse.New(0, nil), mail: mail.New(0, nil)}
+	s, err := shop.New(shop.Config{
+		Store: memstore.New(memstore.Config{}), Bank: bank.New(bankServer.URL), Warehouse: w.warehouse, Mail: w.mail,
+		Timing: shop.RealTime().Faster(speed),
+	})
+	require.NoError(t, err)
+	front := httptest.NewServer(s.Handler())
+	w.url = front.URL
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // t.Context has ended
+		defer cancel()
+		front.Close()
+		assert.NoError(t, s.Close(ctx))
+		assert.NoError(t, provider.Close(ctx))
+		bankServer.Close()
+	})
+	return w
+}
+
+// browser is a visitor with cookies of their own.
+type browser struct {
+	t *testing.T
+	*http.Client
+}
+
+func newBrowser(t *testing.T) browser {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	return browser{t, &http.Client{Jar: jar, Timeout: 10 * time.Second}}
+}
+
+func (b browser) post(address string, form url.Values) (status int, body string) {
+	b.t.Helper()
+	return b.load(http.MethodPost, address, strings.NewReader(form.Encode()))
+}
+
+func (b browser) get(address string) (status int, body string) {
+	b.t.Helper()
+	return b.load(http.MethodGet, address, http.NoBody)
+}
+
+func (b browser) load(method, address string, form io.Reader) (status int, body string) {
+	b.t.Helper()
+	req, err := http.NewRequestWithContext(b.t.Context(), method, address, form)
+	require.NoError(b.t, err)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	res, err := b.Do(req)
+	if !assert.NoError(b.t, err) {
+		return 0, ""
+	}
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	assert.NoError(b.t, err)
+	return res.StatusCode, string(text)
+}
+
+func (b browser) order(w *town) (page string) {
+	b.t.Helper()
+	status, page := b.post(w.url+"/orders", url.Values{"item": {"lamp"}, "email": {email}})
+	require.Equal(b.t, http.StatusOK, status)
+	require.Equal(b.t, "open", statusOf(page))
+	return page
+}
+
+func (b browser) pay(w *town, payment, card string) (status int, page string) {
+	b.t.Helper()
+	return b.post(w.url+"/orders/"+lamp+"/pay", url.Values{"payment": {payment}, "card": {card}})
+}
+
+// await reloads the order's page until it says so.
+func (b browser) await(w *town, status string) string {
+	b.t.Helper()
+	var page string
+	require.Eventually(b.t, func() bool {
+		_, page = b.get(w.url + "/orders/" + lamp)
+		return statusOf(page) == status
+	}, 20*time.Second, 10*time.Millisecond, "the page never said %q", status)
+	return page
+}
+
+var (
+	statusField  = regexp.MustCompile(`role="status" data-status="([a-z]+)"`)
+	paymentField = regexp.MustCompile(`name="payment" value="([^"]+)"`)
+)
+
+func field(re *regexp.Regexp, page string) string {
+	if m := re.FindStringSubmatch(page); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+func statusOf(page string) string  { return field(statusField, page) }
+func paymentOf(page string) string { return field(paymentField, page) }
+
+func (w *town) charges() int { return w.bank.Ledger().Totals.Charges }
+
+func TestPaidShippedAndTold(t *testing.T) {
+	w, b := newTown(t, fakepay.Config{}), newBrowser(t)
+	status, page := b.pay(w, paymentOf(b.order(w)), "tok_visa")
+	require.Equal(t, http.StatusOK, status)
+	require.Contains(t, []string{"paid", "shipped"}, statusOf(page))
+	page = b.await(w, "shipped")
+	assert.Empty(t, paymentOf(page), "there is nothing more to pay")
+	assert.Equal(t, 1, w.charges())
+	assert.Equal(t, 1, w.warehouse.Parcels(lamp))
+	require.Eventually(t, func() bool { return len(w.mail.Inbox(email)) == 1 }, 10*time.Second, 5*time.Millisecond)
+	assert.Equal(t, "shipped", w.mail.Inbox(email)[0].Status)
+}
+
+func TestManyClicksAreOnePayment(t *testing.T) {
+	w, b := newTown(t, fakepay.Config{Latency: fakepay.Latency{P50: time.Second}}), newBrowser(t)
+	payment := paymentOf(b.order(w))
+	var clicks sync.WaitGroup
+	for range 10 {
+		clicks.Go(func() {
+			status, _ := b.pay(w, payment, "tok_visa")
+			assert.Equal(t, http.StatusOK, status)
+		})
+	}
+	clicks.Wait()
+	b.await(w, "shipped")
+	_, page := b.pay(w, payment, "tok_visa") // Back, and once more
+	assert.Equal(t, "shipped", statusOf(page))
+	assert.Equal(t, 1, w.charges())
+	assert.Equal(t, 1, w.bank.Ledger().Totals.Attempts[fakepay.OpCharge])
+	assert.Equal(t, 1, w.warehouse.Parcels(lamp))
+}
+
+func TestSlowBankIsPendingWithoutAPayButton(t *testing.T) {
+	w, b := newTown(t, fakepay.Config{Latency: fakepay.Latency{P50: 20 * time.Second}}), newBrowser(t)
+	status, page := b.pay(w, paymentOf(b.order(w)), "tok_visa")
+	require.Equal(t, http.StatusOK, status)
+	assert.Equal(t, "pending", statusOf(page))
+	assert.Empty(t, paymentOf(page), "nothing to click while a payment is under way")
+	assert.Contains(t, page, `http-equiv="refresh"`)
+	assert.NotContains(t, b.await(w, "shipped"), `http-equiv="refresh"`)
+	assert.Equal(t, 1, w.charges())
+}
+
+func TestLostRepliesAreOneCharge(t *testing.T) {
+	lost := fakepay.Fault{Kind: fakepay.ReplyLost}
+	w, b := newTown(t, fakepay.Config{Scripts: map[string][]fakepay.Fault{lamp: {lost, lost, lost}}}), newBrowser(t)
+	b.pay(w, paymentOf(b.order(w)), "tok_visa")
+	b.await(w, "shipped")
+	assert.Equal(t, 1, w.charges())
+	assert.Equal(t, 4, w.bank.Ledger().Totals.Attempts[fakepay.OpCharge])
+}
+
+func TestDeclinedThenAnotherCard(t *testing.T) {
+	w, b := newTown(t, fakepay.Config{}), newBrowser(t)
+	first := paymentOf(b.order(w))
+	_, page := b.pay(w, first, fakepay.SourceExpiredCard)
+	require.Equal(t, "declined", statusOf(page))
+	second := paymentOf(page)
+	require.NotEmpty(t, second)
+	assert.NotEqual(t, first, second, "another card is a new intent, with a new key")
+
+	_, page = b.pay(w, first, "tok_visa") // from an old tab
+	assert.Equal(t, "declined", statusOf(page), "the old form pays nothing")
+	assert.Zero(t, w.charges())
+
+	b.pay(w, second, "tok_visa")
+	b.await(w, "shipped")
+	assert.Equal(t, 1, w.charges())
+}
+
+func TestOneKeyIsOneCard(t *testing.T) {
+	w, b := newTown(t, fakepay.Config{Latency: fakepay.Latency{P50: 20 * time.Second}}), newBrowser(t)
+	payment := paymentOf(b.order(w))
+	b.pay(w, payment, "tok_visa")
+	status, body := b.pay(w, payment, "tok_mastercard")
+	assert.Equal(t, http.StatusConflict, status)
+	assert.Contains(t, body, "counts as it was sent first")
+	b.await(w, "shipped")
+	assert.Equal(t, 1, w.charges())
+}
+
+func TestOutageSavesTheOrder(t *testing.T) {
+	w, b := newTown(t, fakepay.Config{Outages: []fakepay.Outage{{To: 20 * time.Second}}}), newBrowser(t)
+	_, page := b.pay(w, paymentOf(b.order(w)), "tok_visa")
+	if statusOf(page) != "paused" { // the machine is slow: the breaker has not opened yet
+		page = b.await(w, "paused")
+	}
+	assert.Contains(t, page, "Your order is saved")
+	b.await(w, "shipped")
+	assert.Equal(t, 1, w.charges())
+	assert.Equal(t, 1, w.warehouse.Parcels(lamp))
+}
+
+func TestOrdersOfOthersDoNotExist(t *testing.T) {
+	w, ada, eve := newTown(t, fakepay.Config{}), newBrowser(t), newBrowser(t)
+	payment := paymentOf(ada.order(w))
+	for _, path := range []string{"/orders/" + lamp, "/orders/order-99"} {
+		status, _ := eve.get(w.url + path)
+		assert.Equal(t, http.StatusNotFound, status, path)
+	}
+	status, _ := eve.pay(w, payment, "tok_visa")
+	assert.Equal(t, http.StatusNotFound, status)
+	assert.Zero(t, w.bank.Ledger().Totals.Attempts[fakepay.OpCharge])
+}
+
+func TestBadForms(t *testing.T) {
+	w, b := newTown(t, fakepay.Config{}), newBrowser(t)
+	for _, form := range []url.Values{
+		{"item": {"yacht"}, "email": {email}},
+		{"item": {"lamp"}},
+		{},
+		{"item": {"lamp"}, "email": {strings.Repeat("a", 64<<10)}},
+	} {
+		status, _ := b.post(w.url+"/orders", form)
+		assert.Equal(t, http.StatusUnprocessableEntity, status)
+	}
+	_, page := b.pay(w, "a key of my own", "tok_visa")
+	assert.Contains(t, page, "not found")
+	payment := paymentOf(b.order(w))
+	_, page = b.pay(w, "a key of my own", "tok_visa")
+	assert.Equal(t, "open", statusOf(page), "only the order's own payment can be made")
+	assert.Equal(t, payment, paymentOf(page))
+	assert.Zero(t, w.charges())
+}
+
+func TestFormsOfOtherSitesAreRefused(t *testing.T) {
+	w := newTown(t, fakepay.Config{})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.url+"/orders", strings.NewReader("item=lamp&email=a"))
+	require.NoError(t, err)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Sec-Fetch-Site", "cross-site")
+	res, err := newBrowser(t).Do(req)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	assert.Equal(t, http.StatusForbidden, res.StatusCode)
+}
