@@ -1,8 +1,9 @@
-// A user's program, compiled and run against the published form of the module: see .ci/run.
+// A user's program, compiled and run against the published form of the module, with README's code beside it: see .ci/run.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -13,10 +14,6 @@ import (
 	"github.com/steadfast-go/steadfast/store/memstore"
 )
 
-type order struct{ Cents int64 }
-
-type receipt struct{ ID string }
-
 func main() {
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -26,14 +23,14 @@ func main() {
 
 func run() error {
 	sent := 0
-	charges, err := idempotency.Wrap(memstore.New(memstore.Config{}), idempotency.Call[order, receipt]{
+	charges, err := idempotency.Wrap(memstore.New(memstore.Config{}), idempotency.Call[Order, Receipt]{
 		Name: "charge",
-		Send: func(_ context.Context, a idempotency.Attempt, _ order) (receipt, error) {
+		Send: func(_ context.Context, a idempotency.Attempt, _ Order) (Receipt, error) {
 			sent++
 			if sent == 1 {
-				return receipt{}, fmt.Errorf("the reply was lost")
+				return Receipt{}, errors.New("the reply was lost")
 			}
-			return receipt{ID: "ch_1 for " + a.Key}, nil
+			return Receipt{ID: "ch_1 for " + a.Key}, nil
 		},
 		Namespace: "shop-ci",
 		KeyLife:   24 * time.Hour,
@@ -46,7 +43,7 @@ func run() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for range 2 {
-		res, err := charges.For("customer-1").Do(ctx, "payment-1", order{Cents: 4999})
+		res, err := charges.For("customer-1").Do(ctx, "payment-1", Order{Cents: 4999})
 		if err != nil {
 			return err
 		}
@@ -55,5 +52,8 @@ func run() error {
 	if sent != 2 {
 		return fmt.Errorf("sent %d times, want 2: once lost, once answered, and the second Do replays", sent)
 	}
-	return charges.Close(ctx)
+	if err := charges.Close(ctx); err != nil {
+		return err
+	}
+	return readme(ctx, memstore.New(memstore.Config{}), bank{}, Order{Customer: "customer-1", PaymentKey: idempotency.NewKey(), Cents: 4999})
 }
