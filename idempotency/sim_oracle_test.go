@@ -384,6 +384,9 @@ func (w *simWorld) judgeChange(k *simKey, before, after idempotency.Record) {
 		w.fail(k, "a late success was lost or changed")
 	}
 	legal := a == b || slices.Contains(simMoves[a], b)
+	if before.Lapsed && !legal { // its owner came back
+		legal = slices.Contains(simMoves[idempotency.StateRunning], b) || b == idempotency.StateRunning && after.Fence == before.Fence
+	}
 	if a == idempotency.StateRunning && before.From == idempotency.StateAbandoned {
 		legal = b == a || b == idempotency.StateAbandoned || b == idempotency.StateCancelled
 	}
@@ -398,7 +401,7 @@ func (w *simWorld) judgeChange(k *simKey, before, after idempotency.Record) {
 			legal = false
 		}
 	}
-	if b == idempotency.StateRunning && a == idempotency.StateAbandoned && after.From != idempotency.StateAbandoned {
+	if b == idempotency.StateRunning && a == idempotency.StateAbandoned && after.From != a && !before.Lapsed {
 		legal = false
 	}
 	if !legal {
@@ -603,12 +606,14 @@ func (w *simWorld) judgeEffect(k *simKey) {
 
 // ---- what people are told
 
-// calling notes that a call with the key begins, and reports whether nobody else's can be under way.
-func (w *simWorld) calling(k *simKey) (alone bool) {
+// calling notes that a call with the key begins. It returns its number, or zero if another one may be under way.
+func (w *simWorld) calling(k *simKey) (alone int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	alone = k.active == 0 && !k.loose
 	k.calls++
+	if k.active == 0 && !k.loose {
+		alone = k.calls
+	}
 	k.active++
 	return alone
 }
@@ -625,9 +630,8 @@ func (w *simWorld) called(k *simKey, err error) {
 	}
 }
 
-// judgeAnswer checks what Do told a caller. alone: nobody else asked for the key while, or could have left a call behind
-// before.
-func (w *simWorld) judgeAnswer(k *simKey, in simOrder, res idempotency.Result[simReceipt], err error, alone bool) {
+// judgeAnswer checks what Do told a caller. alone is what calling returned: nobody else asked for the key until then.
+func (w *simWorld) judgeAnswer(k *simKey, in simOrder, res idempotency.Result[simReceipt], err error, alone int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.event(nil, k, "a caller is told", 0, 0, err)
@@ -667,7 +671,7 @@ func (w *simWorld) judgeAnswer(k *simKey, in simOrder, res idempotency.Result[si
 			k.closed = "a caller was told: " + err.Error()
 		}
 	case errors.Is(err, idempotency.ErrNotSent):
-		if alone && k.active == 1 {
+		if alone == k.calls { // nobody has begun another one since: what Do says is true now
 			if charge != nil {
 				w.fail(k, "P9: a caller was told %q, %s was charged", err, charge.ref)
 			}
@@ -807,10 +811,10 @@ func (w *simWorld) unresolved() (stuck []string) {
 		case idempotency.StateAbandoned:
 			ok = !rec.Notify && (rec.Late || !w.lookup)
 		case idempotency.StateAccepted:
-			ok = !w.lookup
+			ok = !w.lookup && rec.GiveUp == idempotency.Never
 		case idempotency.StateUnknown:
 			ok = !w.lookup && (w.mode != simKeys || rec.ReplayedError || rec.FirstSent >= w.keyLife-simMargin)
-			ok = ok && rec.Due == idempotency.Never
+			ok = ok && rec.Due == idempotency.Never && rec.GiveUp == idempotency.Never
 		}
 		if !ok {
 			stuck = append(stuck, fmt.Sprintf("%s is %s, due in %v, notify %v", k, rec.State, rec.Due, rec.Notify))

@@ -137,7 +137,8 @@ type simWorld struct {
 	procs  [simProcesses]*simProc // those that live, or the last that lived
 	deaths int
 	quiet  bool      // nothing goes wrong any more
-	lands  time.Time // when the last thing that is on its way arrives
+	coming int       // requests, replies and webhooks that are on their way
+	lands  time.Time // when the last of them arrives
 	wg     sync.WaitGroup
 
 	events     []simEvent
@@ -188,7 +189,26 @@ func (w *simWorld) later(d time.Duration, fn func()) {
 	if at := time.Now().Add(d); at.After(w.lands) {
 		w.lands = at
 	}
-	time.AfterFunc(d, fn)
+	w.coming++
+	time.AfterFunc(d, func() {
+		fn()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.coming--
+	})
+}
+
+// arrived waits until nothing is on its way any more.
+func (w *simWorld) arrived() {
+	for {
+		w.mu.Lock()
+		coming, wait := w.coming, max(time.Until(w.lands), 100*time.Millisecond)
+		w.mu.Unlock()
+		if coming == 0 {
+			return
+		}
+		time.Sleep(wait)
+	}
 }
 
 // draw takes a random duration, of whole microseconds so that two events rarely share an instant.
@@ -404,15 +424,7 @@ func (w *simWorld) calm() {
 		}
 	}
 	w.mu.Unlock()
-	for {
-		w.mu.Lock()
-		wait := time.Until(w.lands)
-		w.mu.Unlock()
-		if wait < 0 {
-			return
-		}
-		time.Sleep(wait + time.Millisecond)
-	}
+	w.arrived()
 }
 
 // simPatience is how long after the last fault everything must be resolved that can be.
@@ -471,7 +483,7 @@ func (w *simWorld) finish() {
 		short, cancel := context.WithTimeout(ctx, time.Minute)
 		res, err := p.wrapper.For(k.id.Scope).Do(short, k.id.Key, in)
 		cancel()
-		w.judgeAnswer(k, in, res, err, false)
+		w.judgeAnswer(k, in, res, err, 0)
 		w.judgeReplay(k, res, err)
 	}
 	w.mu.Lock()
@@ -482,15 +494,7 @@ func (w *simWorld) finish() {
 // calmDown waits until what the operator's verdicts set off is through.
 func (w *simWorld) calmDown() {
 	time.Sleep(2 * simPoll)
-	for {
-		w.mu.Lock()
-		wait := time.Until(w.lands)
-		w.mu.Unlock()
-		if wait < 0 {
-			break
-		}
-		time.Sleep(wait + time.Millisecond)
-	}
+	w.arrived()
 	w.converge()
 }
 
@@ -638,7 +642,7 @@ func (w *simWorld) shop(r *rand.Rand) {
 				return
 			case errors.As(err, &no), errors.Is(err, idempotency.ErrCancelled):
 				k = next()
-			case errors.Is(err, idempotency.ErrNotSent) && alone && r.IntN(2) == 0:
+			case errors.Is(err, idempotency.ErrNotSent) && alone > 0 && r.IntN(2) == 0:
 				k = next()
 			case r.IntN(2) == 0: // whatever it was: if it can be cancelled for good, a new key is safe
 				var status simStatus
