@@ -44,7 +44,7 @@ func soon() (context.Context, context.CancelFunc) {
 func wrap(t *testing.T, c *bank.Client) *idempotency.Wrapper[bank.Payment, bank.Receipt] {
 	t.Helper()
 	charges, err := idempotency.Wrap(memstore.New(memstore.Config{}), idempotency.Call[bank.Payment, bank.Receipt]{
-		Name: "charge", Send: c.Charge, Timeout: time.Second, Retry: retry.Policy{Attempts: 1},
+		Name: "charge", Send: c.Charge, Timeout: 3 * time.Second, Retry: retry.Policy{Attempts: 1},
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -81,6 +81,7 @@ func TestRepliesMeanWhatIsCertain(t *testing.T) {
 		{"silence", "tok_visa", fakepay.Fault{Kind: fakepay.ReplyLost, Cut: fakepay.CutHang}, isUnknown},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			provider, client := open(t, c.fault)
 			res, err := wrap(t, client).Do(t.Context(), "k", payment(c.card))
 			assert.True(t, c.want(err), "got %v", err)

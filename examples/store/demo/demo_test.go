@@ -38,21 +38,14 @@ func TestBothShops(t *testing.T) {
 	}
 }
 
+// checkNaive holds on any machine, however busy.
 func checkNaive(t *testing.T, o demo.Outcome, replay string) {
 	t.Helper()
-	switch o.Name {
-	case "slow":
-		assert.Equal(t, 1, o.Naive.Charges, replay)
-		assert.Zero(t, o.Naive.Emails, replay)
-	case "timeouts", "doubleclick":
+	if o.Name == "timeouts" || o.Name == "doubleclick" {
 		assert.GreaterOrEqual(t, o.Naive.Charges, 2, "the naive shop sends a new request without a key: %s", replay)
 		assert.Positive(t, o.Naive.OverchargedCents, replay)
-		assert.Equal(t, 1, o.Naive.Parcels, replay)
-	case "outage":
-		assert.Zero(t, o.Naive.Charges, "the naive shop gives up before the bank is back: %s", replay)
-	default:
-		assert.Equal(t, 1, o.Naive.Charges, replay)
 	}
+	assert.LessOrEqual(t, o.Naive.Parcels, 1, replay)
 }
 
 // checkProtected holds on any machine, however busy.
@@ -77,22 +70,21 @@ func checkTimes(t *testing.T, o demo.Outcome, replay string) {
 	assert.LessOrEqual(t, o.Protected.FirstAnswerMS, int64(limit), "the shop answers after 3 s at most: %s", replay)
 	assert.GreaterOrEqual(t, o.Protected.FirstAnswerMS, int64(0), replay)
 	switch o.Name {
+	case "happy", "declined":
+		assert.Equal(t, 1, o.Naive.Charges, "nothing goes wrong here: %s", replay)
 	case "slow":
+		assert.Equal(t, 1, o.Naive.Charges, replay)
+		assert.Zero(t, o.Naive.Emails, replay)
 		assert.Empty(t, o.Naive.Told, "the customer is gone before the bank answers: %s", replay)
 		assert.Equal(t, []string{"pending", "shipped"}, o.Protected.Told, replay)
 	case "outage":
+		assert.Zero(t, o.Naive.Charges, "the customer gives up before the bank is back: %s", replay)
 		assert.Equal(t, "paused", o.Protected.Told[0], "the breaker opens within the 3 s: %s", replay)
 	}
 }
 
 func TestSeedsGiveOtherTimes(t *testing.T) {
 	t.Parallel()
-	slow, err := demo.Select("slow")
-	require.NoError(t, err)
-	one, err := demo.Play(t.Context(), slow, 1, 5*speed)
-	require.NoError(t, err)
-	assert.Equal(t, "slow", one.Scenarios[0].Name)
-
 	happy, err := demo.Select("happy")
 	require.NoError(t, err)
 	answers := map[int64]bool{}

@@ -24,9 +24,11 @@ type layout struct {
 
 func layoutFor(width, height, stages int) layout {
 	l := layout{lane: max((min(width, maxWidth)-1-margin-gap)/2, minLane)}
-	const around = 3 // two lines above, one below
-	const title, lanes = 1, 2
-	room := (height-around)/stages - title - lanes
+	const (
+		around = 3 // two lines above, one below
+		least  = 3 // of a scenario: its title and two lanes
+	)
+	room := (height-around)/stages - least
 	l.deliver = room >= 1
 	const most = 14
 	l.news = min(max(room-1, 0), most)
@@ -67,10 +69,22 @@ func panel(styles [6]lipgloss.Style, l layout, s *stage, now scene, width int) [
 	}
 	left, right := news(now.naive, l), news(now.protected, l)
 	for i := range l.news {
+		leftInk, rightInk := faint, faint
+		if now.done && i == l.news-1 { // the last line becomes the verdict
+			left[i], leftInk = verdict(now.outcome.Naive.Wrong(), l)
+			right[i], rightInk = verdict(now.outcome.Broken(), l)
+		}
 		lines = append(lines, strings.Repeat(" ", margin)+
-			styles[faint].Width(l.lane+gap).Render(left[i])+styles[faint].Render(right[i]))
+			styles[leftInk].Width(l.lane+gap).Render(left[i])+styles[rightInk].Render(right[i]))
 	}
 	return lines
+}
+
+func verdict(wrong string, l layout) (string, ink) {
+	if wrong == "" {
+		return "✓ right", good
+	}
+	return clip("✗ "+wrong, l.lane), bad
 }
 
 func state(now scene, span time.Duration) string {

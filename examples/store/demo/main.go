@@ -12,14 +12,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 )
 
 // Limits of -speed. Above the upper one, no machine is quick enough not to disturb a run.
 const (
-	defaultSpeed = 5
+	defaultSpeed = 4
 	minSpeed     = 0.1
 	maxSpeed     = 200
 )
@@ -47,12 +46,11 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	stages := newStages(o.scenarios, o.first, pace(o.speed))
 	curtain := chooseView(o, stages, stdout)
 	outcomes, err := play(ctx, stages)
-	curtain()
-	if err != nil {
+	if err := errors.Join(err, curtain()); err != nil {
 		return err
 	}
 	r := report(o.first, outcomes)
-	if err := conclude(o, r, stages, stdout, stderr); err != nil {
+	if err := conclude(o, r, stdout, stderr); err != nil {
 		return err
 	}
 	if !r.OK {
@@ -132,15 +130,18 @@ func playSeeds(ctx context.Context, o options, stdout io.Writer) error {
 }
 
 // chooseView begins to show the stages. The function that it returns ends that.
-func chooseView(o options, stages []*stage, stdout io.Writer) (curtain func()) {
-	if file, ok := stdout.(*os.File); ok && !o.json && isTerminal(file) {
-		return watchLive(file, stages)
+func chooseView(o options, stages []*stage, stdout io.Writer) (curtain func() error) {
+	if o.json {
+		return func() error { return nil }
 	}
-	return func() {}
+	if terminal, ok := isTerminal(stdout); ok {
+		return watchLive(terminal, stages)
+	}
+	return watchPlain(stdout, stages)
 }
 
-// conclude prints the results.
-func conclude(o options, r Report, stages []*stage, stdout, stderr io.Writer) error {
+// conclude prints the results, and to stderr which runs had to be repeated.
+func conclude(o options, r Report, stdout, stderr io.Writer) error {
 	for _, outcome := range r.Scenarios {
 		if note := outcome.note(); note != "" {
 			if _, err := fmt.Fprintln(stderr, note); err != nil {
@@ -148,14 +149,13 @@ func conclude(o options, r Report, stages []*stage, stdout, stderr io.Writer) er
 			}
 		}
 	}
-	file, ok := stdout.(*os.File)
-	switch {
-	case o.json:
+	if o.json {
 		return json.NewEncoder(stdout).Encode(r)
-	case ok && isTerminal(file):
-		return paintTable(file, r)
 	}
-	return errors.Join(printPlain(stdout, stages), printTable(stdout, r))
+	if terminal, ok := isTerminal(stdout); ok {
+		return paintTable(terminal, r)
+	}
+	return printTable(stdout, r)
 }
 
 // note says that the machine was busy.

@@ -10,7 +10,7 @@ import (
 
 const (
 	maxLag   = 500 * time.Millisecond // of demo time: above it, a run is disturbed
-	maxTries = 4
+	maxTries = 3
 )
 
 // stage is where a scenario is played. It is safe for concurrent use.
@@ -18,6 +18,8 @@ type stage struct {
 	scenario Scenario
 	plan     plan
 	pace     pace
+
+	over chan struct{} // closed when the scenario has been played, or cannot be
 
 	mu        sync.Mutex
 	naive     *timeline
@@ -38,7 +40,10 @@ type scene struct {
 func newStages(scenarios []Scenario, seed uint64, speed pace) []*stage {
 	var stages []*stage
 	for _, s := range scenarios {
-		stages = append(stages, &stage{scenario: s, plan: s.planFor(seed), pace: speed, naive: newTimeline(speed), protected: newTimeline(speed)})
+		stages = append(stages, &stage{
+			scenario: s, plan: s.planFor(seed), pace: speed, over: make(chan struct{}),
+			naive: newTimeline(speed), protected: newTimeline(speed),
+		})
 	}
 	return stages
 }
@@ -56,6 +61,7 @@ func play(ctx context.Context, stages []*stage) ([]Outcome, error) {
 
 // play plays one scenario, again if the machine was too busy.
 func (s *stage) play(ctx context.Context) (Outcome, error) {
+	defer close(s.over)
 	for try := 1; ; try++ {
 		watch := watchLag()
 		outcome, err := s.once(ctx, try)
@@ -103,7 +109,7 @@ func (s *stage) look() scene {
 func report(seed uint64, outcomes []Outcome) Report {
 	r := Report{Seed: seed, Scenarios: outcomes, OK: true}
 	for _, o := range outcomes {
-		if o.Protected.broken() != "" {
+		if o.Broken() != "" {
 			r.OK = false
 		}
 	}

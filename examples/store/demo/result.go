@@ -45,10 +45,12 @@ func (r Result) Wrong() string {
 	case r.Charges == 0:
 		return "order lost"
 	case r.FirstAnswerMS < 0 || r.FirstAnswerMS > maxFirstAnswerMS:
-		return "waits too long"
+		return waitsTooLong
 	}
 	return ""
 }
+
+const waitsTooLong = "waits too long"
 
 // broken says what is wrong with a protected result, which must be right in everything: one charge, one parcel, told once
 // by e-mail that it was shipped, and a page in time.
@@ -79,6 +81,15 @@ type Outcome struct {
 
 	Repeated  int  `json:"-"` // how often the machine was too busy
 	Disturbed bool `json:"-"` // it was so in the end, too: times are not to be trusted
+}
+
+// Broken says what is wrong on the protected side, or "". Where the machine was too busy, it does not judge times.
+func (o Outcome) Broken() string {
+	broken := o.Protected.broken()
+	if o.Disturbed && broken == waitsTooLong {
+		return ""
+	}
+	return broken
 }
 
 // Report is what the demo found out.

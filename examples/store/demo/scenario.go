@@ -48,7 +48,7 @@ const (
 func Scenarios() []Scenario {
 	return []Scenario{
 		{"happy", "everything works", 5 * time.Second, func(*rand.Rand, *plan) {}},
-		{"slow", "the bank needs 20 to 28 s; the customer does not stay that long", 32 * time.Second, slow},
+		{"slow", "the bank needs more than 20 s; the customer does not stay that long", 32 * time.Second, slow},
 		{"timeouts", "the bank charges, and its answer is lost or comes too late", 50 * time.Second, timeouts},
 		{"doubleclick", "the customer clicks twice", 5 * time.Second, doubleclick},
 		{"declined", "the first card is declined, the customer takes another one", 15 * time.Second, declinedCard},
@@ -57,8 +57,8 @@ func Scenarios() []Scenario {
 }
 
 func slow(r *rand.Rand, p *plan) {
-	p.bank.Latency = fakepay.Latency{Min: 20 * time.Second, Max: 28 * time.Second}
-	p.patience = between(r, 10*time.Second, 17*time.Second)
+	p.bank.Latency = fakepay.Latency{Min: 21 * time.Second, Max: 28 * time.Second}
+	p.patience = between(r, 9*time.Second, 16*time.Second)
 }
 
 func timeouts(r *rand.Rand, p *plan) {
@@ -84,8 +84,8 @@ func declinedCard(r *rand.Rand, p *plan) {
 }
 
 func outage(r *rand.Rand, p *plan) {
-	p.bank.Outages = []fakepay.Outage{{To: between(r, 25*time.Second, 32*time.Second)}}
-	p.patience = between(r, 14*time.Second, 22*time.Second)
+	p.bank.Outages = []fakepay.Outage{{To: between(r, 26*time.Second, 33*time.Second)}}
+	p.patience = between(r, 13*time.Second, 20*time.Second)
 }
 
 // planFor draws the plan of a seed.

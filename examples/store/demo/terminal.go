@@ -1,11 +1,18 @@
 package demo
 
-import "os"
+import (
+	"io"
+	"os"
+)
 
-// isTerminal says whether f is something to paint on. NO_COLOR is taken at its word: plain lines, then.
-func isTerminal(f *os.File) bool {
+// isTerminal returns w as something to paint on, if it is. NO_COLOR is taken at its word: plain lines, then.
+func isTerminal(w io.Writer) (terminal *os.File, ok bool) {
+	f, ok := w.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return nil, false
+	}
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return f, err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // Where the terminal does not say how large it is.

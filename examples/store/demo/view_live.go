@@ -12,7 +12,7 @@ import (
 const redraw = 100 * time.Millisecond
 
 // watchLive paints the stages again and again, in place. The function that it returns paints them a last time.
-func watchLive(f *os.File, stages []*stage) (curtain func()) {
+func watchLive(f *os.File, stages []*stage) (curtain func() error) {
 	quit, closed := make(chan struct{}), make(chan struct{})
 	p := painter{f: f, stages: stages, renderer: lipgloss.NewRenderer(f)}
 	p.paint()
@@ -31,9 +31,10 @@ func watchLive(f *os.File, stages []*stage) (curtain func()) {
 			}
 		}
 	}()
-	return func() {
+	return func() error {
 		close(quit)
 		<-closed
+		return nil // a terminal that has gone away is none of our business
 	}
 }
 
@@ -66,7 +67,6 @@ func (p *painter) paint() {
 		up = fmt.Sprintf("\r\x1b[%dA", p.lines-1)
 	}
 	p.lines = len(lines)
-	// A terminal that has gone away is none of our business.
 	_, _ = p.f.WriteString(hideCursor + up + strings.Join(lines, clearRest+"\n") + clearRest + clearBelow)
 }
 

@@ -6,10 +6,22 @@ import (
 	"strings"
 )
 
-// printPlain prints what happened in every scenario, a line for each event.
+// watchPlain prints what happened in every scenario as soon as it is over, a line for each event. The function that it
+// returns waits for the last one.
+func watchPlain(w io.Writer, stages []*stage) (curtain func() error) {
+	printed := make(chan error, 1)
+	go func() { printed <- printPlain(w, stages) }()
+	return func() error { return <-printed }
+}
+
 func printPlain(w io.Writer, stages []*stage) error {
 	for _, s := range stages {
-		if _, err := fmt.Fprintf(w, "%s: %s\n%s\n", s.scenario.Name, s.scenario.Title, plainLines(s.look())); err != nil {
+		<-s.over
+		now := s.look()
+		if !now.done {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "%s: %s\n%s\n", s.scenario.Name, s.scenario.Title, plainLines(now)); err != nil {
 			return err
 		}
 	}
@@ -40,7 +52,7 @@ func seedLine(r Report) string {
 	}
 	for _, o := range r.Scenarios {
 		word := o.Name + ": naive " + orFine(o.Naive.Wrong())
-		if broken := o.Protected.broken(); broken != "" {
+		if broken := o.Broken(); broken != "" {
 			word += ", protected " + strings.ToUpper(broken)
 		}
 		if o.Repeated > 0 {

@@ -29,7 +29,7 @@ type row struct {
 
 func rows(r Report) (all []row) {
 	for _, o := range r.Scenarios {
-		all = append(all, makeRow(o.Name, "naive", o.Naive, o.Naive.Wrong()), makeRow("", "protected", o.Protected, o.Protected.broken()))
+		all = append(all, makeRow(o.Name, "naive", o.Naive, o.Naive.Wrong()), makeRow("", "protected", o.Protected, o.Broken()))
 	}
 	return all
 }

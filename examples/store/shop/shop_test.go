@@ -27,8 +27,8 @@ import (
 const (
 	lamp  = "order-1"
 	email = "ada@example.com"
-	// speed makes the shop's 3 s 60 ms.
-	speed = 50
+	// speed makes the shop's 3 s 150 ms.
+	speed = 20
 )
 
 // town is a shop and all that it needs.
@@ -225,7 +225,7 @@ func TestOneKeyIsOneCard(t *testing.T) {
 }
 
 func TestOutageSavesTheOrder(t *testing.T) {
-	w, b := newTown(t, fakepay.Config{Outages: []fakepay.Outage{{To: 20 * time.Second}}}), newBrowser(t)
+	w, b := newTown(t, fakepay.Config{Outages: []fakepay.Outage{{To: 50 * time.Second}}}), newBrowser(t)
 	_, page := b.pay(w, paymentOf(b.order(w)), "tok_visa")
 	if statusOf(page) != "paused" { // the machine is slow: the breaker has not opened yet
 		page = b.await(w, "paused")
