@@ -162,9 +162,9 @@ func conclude(o options, r Report, stdout, stderr io.Writer) error {
 func (o Outcome) note() string {
 	switch {
 	case o.Disturbed:
-		return fmt.Sprintf("%s: the machine was too busy %d times in a row, do not trust the times: use a lower -speed", o.Name, o.Repeated+1)
+		return fmt.Sprintf("%s: the machine was too busy (%d runs): do not trust the times, and use a lower -speed", o.Name, o.Repeated+1)
 	case o.Repeated > 0:
-		return fmt.Sprintf("%s: repeated %d×, the machine was too busy", o.Name, o.Repeated)
+		return fmt.Sprintf("%s: repeated, the machine was too busy (%d runs)", o.Name, o.Repeated+1)
 	}
 	return ""
 }

@@ -11,6 +11,8 @@ import (
 const (
 	maxLag   = 500 * time.Millisecond // of demo time: above it, a run is disturbed
 	maxTries = 3
+	// maxTotal is real time. No repetition is begun that would end later: somebody is watching.
+	maxTotal = 30 * time.Second
 )
 
 // stage is where a scenario is played. It is safe for concurrent use.
@@ -62,6 +64,7 @@ func play(ctx context.Context, stages []*stage) ([]Outcome, error) {
 // play plays one scenario, again if the machine was too busy.
 func (s *stage) play(ctx context.Context) (Outcome, error) {
 	defer close(s.over)
+	began := time.Now()
 	for try := 1; ; try++ {
 		watch := watchLag()
 		outcome, err := s.once(ctx, try)
@@ -70,7 +73,8 @@ func (s *stage) play(ctx context.Context) (Outcome, error) {
 		if ctx.Err() != nil {
 			return outcome, context.Cause(ctx)
 		}
-		if outcome.Disturbed && try < maxTries {
+		passed := time.Since(began)
+		if outcome.Disturbed && try < maxTries && passed+passed/time.Duration(try) <= maxTotal {
 			continue // an error may come of it, too
 		}
 		if err != nil {

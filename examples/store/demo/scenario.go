@@ -62,15 +62,11 @@ func slow(r *rand.Rand, p *plan) {
 }
 
 func timeouts(r *rand.Rand, p *plan) {
-	first := []fakepay.Fault{
-		{Kind: fakepay.ReplyLost, Cut: fakepay.CutHang},
-		{Kind: fakepay.ReplyLost, Cut: fakepay.CutReset},
-		{Kind: fakepay.ReplyLate, Delay: between(r, 32*time.Second, 36*time.Second)},
-	}
-	second := []fakepay.Fault{
-		{Kind: fakepay.NoFault},
-		{Kind: fakepay.ReplyLost, Cut: fakepay.CutReset},
-	}
+	silent := fakepay.Fault{Kind: fakepay.ReplyLost, Cut: fakepay.CutHang}
+	late := fakepay.Fault{Kind: fakepay.ReplyLate, Delay: between(r, 32*time.Second, 36*time.Second)} // than both shops wait
+	broken := fakepay.Fault{Kind: fakepay.ReplyLost, Cut: fakepay.CutReset}
+	first := []fakepay.Fault{silent, silent, late, late, broken}
+	second := []fakepay.Fault{{}, broken}
 	p.bank.Scripts = map[string][]fakepay.Fault{order: {pick(r, first), pick(r, second)}}
 	p.bank.Latency = fakepay.Latency{P50: 4 * time.Second, P99: 12 * time.Second, Min: time.Second, Max: 12 * time.Second}
 }

@@ -55,8 +55,11 @@ func seedLine(r Report) string {
 		if broken := o.Broken(); broken != "" {
 			word += ", protected " + strings.ToUpper(broken)
 		}
-		if o.Repeated > 0 {
-			word += fmt.Sprintf(" (repeated %d×)", o.Repeated)
+		switch {
+		case o.Disturbed:
+			word += " (disturbed)"
+		case o.Repeated > 0:
+			word += " (repeated)"
 		}
 		words = append(words, word)
 	}
