@@ -11,6 +11,8 @@ import (
 // that an encrypting codec can bind the data to it. Decode must fail on what it cannot read: a record that cannot be read
 // is an error, never a miss.
 //
+// What Encode returns must share no memory with v.
+//
 // Encode must be deterministic, since the request's fingerprint is taken from it; a codec that is not (because it
 // encrypts) implements [Fingerprinter] too.
 type Codec interface {
@@ -40,7 +42,7 @@ type rawCodec struct{}
 func (rawCodec) Encode(_ ID, v any) ([]byte, error) {
 	switch v := v.(type) {
 	case []byte:
-		return v, nil
+		return append(make([]byte, 0, len(v)), v...), nil
 	case string:
 		return []byte(v), nil
 	}
@@ -98,7 +100,8 @@ func (c *Call[In, Out]) fingerprint(id ID, in In, encoded []byte) (fingerprint, 
 	return digest(plainFingerprint, data), nil
 }
 
-// encodeWith and decodeWith spare the Raw codec the conversion of its bytes to an interface and back.
+// encodeWith and decodeWith spare the Raw codec the conversion of its bytes to an interface and back. What encodeWith
+// returns may share memory with v.
 func encodeWith[T any](c Codec, id ID, v T) ([]byte, error) {
 	if c == Raw {
 		switch p := any(&v).(type) {

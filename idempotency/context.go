@@ -3,6 +3,7 @@ package idempotency
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,6 +12,9 @@ import (
 type detached struct {
 	values context.Context
 	id     ID
+
+	made  [2]bounded // a plain call makes two requests to the store
+	given atomic.Int32
 }
 
 type detachedKey struct{}
@@ -52,6 +56,21 @@ type bounded struct {
 	err   error
 	timer *time.Timer
 	stop  func() bool // of the parent's AfterFunc
+}
+
+// limit returns a context that ends with ctx or after d.
+func limit(ctx context.Context, d time.Duration) *bounded {
+	var b *bounded
+	if parent, ok := ctx.(*detached); ok {
+		if n := parent.given.Add(1) - 1; int(n) < len(parent.made) {
+			b = &parent.made[n]
+		}
+	}
+	if b == nil {
+		b = new(bounded)
+	}
+	b.Context, b.until = ctx, time.Now().Add(d)
+	return b
 }
 
 func (b *bounded) Deadline() (time.Time, bool) {

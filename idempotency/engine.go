@@ -58,7 +58,7 @@ type engine struct {
 type sent struct {
 	value   []byte
 	omitted error // why value could not be encoded
-	live    any   // the value itself, if it was omitted
+	live    any   // the value itself
 	err     error
 }
 
@@ -111,7 +111,7 @@ func (e *engine) opTimeout() time.Duration { return min(e.leaseFor/4, unrecorded
 
 // op makes one request to the store, bounded in time, with its errors reported.
 func op[T any](ctx context.Context, e *engine, name string, do func(context.Context) (T, error)) (T, error) {
-	limited := &bounded{Context: ctx, until: time.Now().Add(e.opTimeout())}
+	limited := limit(ctx, e.opTimeout())
 	defer limited.end(context.Canceled)
 	var v T
 	err := guard(func() (err error) {

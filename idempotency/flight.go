@@ -33,7 +33,7 @@ type flight struct {
 	// The result; written once, before done is closed.
 	rec      Record
 	replayed bool // the call was settled before
-	live     any  // the value, where it could not be stored
+	live     any  // what Send returned, for the caller that started the flight
 	err      error
 }
 
@@ -81,7 +81,8 @@ func (e *engine) join(ctx context.Context, key flightKey, request []byte) (f *fl
 		return f, true, nil
 	}
 	f = &flight{key: key, request: bytes.Clone(request), done: make(chan struct{}), waiters: 1}
-	f.run = run{e: e, id: key.id, detached: detached{ctx, key.id}, sched: e.policy.Schedule(), flight: f}
+	f.e, f.run.id, f.sched, f.run.flight = e, key.id, e.policy.Schedule(), f
+	f.values, f.detached.id = ctx, key.id
 	e.flights[key] = f
 	e.owned.Add(1)
 	go f.fly()
@@ -151,10 +152,11 @@ type run struct {
 	detached
 	sched   retry.Schedule
 	flight  *flight         // nil in recovery
+	first   claim           // the claim, or the first of several
 	stop    <-chan struct{} // closed when no further attempt is wanted; the claim is handed over
 	worked  bool            // at least one claim was worked on
 	lastErr error
-	live    any // a value that could not be stored
+	live    any // what Send returned
 }
 
 // base is the context of everything that is done for the call.
@@ -258,7 +260,7 @@ func (r *run) acquire(f *flight, fence uint64, sending bool) (Record, *claim, er
 	if !rec.Owned {
 		return rec, nil, nil
 	}
-	return rec, e.hold(r.base(), rec, cl.Token, began), nil
+	return rec, r.hold(&rec, cl.Token, began), nil
 }
 
 // claim asks until the store answers; the token makes that one question (T15).
@@ -279,13 +281,6 @@ func (e *engine) claim(ctx context.Context, cl Claim, tries int) (rec Record, er
 func (e *engine) backoff(n int) time.Duration {
 	d := min(e.leaseFor/600<<min(n, 10), e.leaseFor/6) // 50 ms to 5 s with a lease of 30 s
 	return d/2 + rand.N(d/2+1)
-}
-
-// hold begins to renew a claim.
-func (e *engine) hold(base context.Context, rec Record, token Token, began time.Time) *claim {
-	c := newClaim(base, rec, token, began, e.leaseFor)
-	e.leases.add(c)
-	return c
 }
 
 // disown gives back a claim whose Acquire was never answered, so that it does not lapse into an unknown outcome although

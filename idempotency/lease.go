@@ -19,14 +19,17 @@ type claim struct {
 	until time.Time // the lease's end as far as this process can tell, on the safe side
 }
 
-func newClaim(base context.Context, rec Record, token Token, began time.Time, lease time.Duration) *claim {
-	c := &claim{
-		lease: Lease{ID: rec.ID, Fence: rec.Fence, Token: token},
-		rec:   rec,
-		began: began,
-		until: began.Add(lease),
+// hold begins to renew a claim that was granted.
+func (r *run) hold(rec *Record, token Token, began time.Time) *claim {
+	c := &r.first
+	if c.ctx != nil { // most runs need only one
+		c = new(claim)
 	}
-	c.ctx, c.cancel = context.WithCancelCause(base)
+	c.lease = Lease{ID: rec.ID, Fence: rec.Fence, Token: token}
+	c.rec = *rec
+	c.began, c.until = began, began.Add(r.e.leaseFor)
+	c.ctx, c.cancel = context.WithCancelCause(r.base())
+	r.e.leases.add(c)
 	return c
 }
 

@@ -40,9 +40,7 @@ func (w *crew) pass(ctx context.Context) (taken int, err error) {
 			return taken, err
 		}
 		token, began := newToken(), time.Now()
-		recs, err := op(ctx, e, "AcquireDue", func(ctx context.Context) ([]Record, error) {
-			return e.store.AcquireDue(ctx, DueClaim{Operation: e.name, Token: token, Lease: e.leaseFor, N: int(free)})
-		})
+		recs, err := e.claimDue(ctx, DueClaim{Operation: e.name, Token: token, Lease: e.leaseFor, N: int(free)})
 		for _, rec := range recs {
 			e.owned.Add(1)
 			w.wg.Add(1)
@@ -62,9 +60,21 @@ func (w *crew) pass(ctx context.Context) (taken int, err error) {
 	}
 }
 
+// claimDue asks until the store answers. The token makes that one question: what a lost reply has claimed would otherwise
+// wait for its lease to run out (T15).
+func (e *engine) claimDue(ctx context.Context, c DueClaim) (recs []Record, err error) {
+	for n := 1; n <= acquireTries; n++ {
+		recs, err = op(ctx, e, "AcquireDue", func(ctx context.Context) ([]Record, error) { return e.store.AcquireDue(ctx, c) })
+		if err == nil || !sleep(e.backoff(n), ctx.Done(), e.closing) {
+			break
+		}
+	}
+	return recs, err
+}
+
 // driveDue takes one due call a step further. It is detached from ctx, which only says that no new attempt is wanted.
 func (e *engine) driveDue(ctx context.Context, rec Record, token Token, began time.Time) {
-	r := &run{e: e, id: rec.ID, detached: detached{ctx, rec.ID}, sched: e.policy.Schedule(), stop: ctx.Done()}
+	r := &run{e: e, id: rec.ID, detached: detached{values: ctx, id: rec.ID}, sched: e.policy.Schedule(), stop: ctx.Done()}
 	if rec.State != StateRunning { // a claim to notify: it is not renewed, it runs out
 		if rec.Notify {
 			e.notify(r.base(), Lease{ID: rec.ID, Fence: rec.Fence, Token: token}, rec)
@@ -76,7 +86,7 @@ func (e *engine) driveDue(ctx context.Context, rec Record, token Token, began ti
 			hook2(e.hooks.StoreError, "Run", error(&PanicError{Value: v, Stack: debug.Stack()}))
 		}
 	}()
-	c := e.hold(r.base(), rec, token, began)
+	c := r.hold(&rec, token, began)
 	if rec, _, err := r.work(c); err == nil && rec.Due <= 0 && !rec.State.Settled() {
 		e.hint() // "did not happen": it may be sent now
 	}

@@ -13,6 +13,8 @@ const unrecordedAfter = 2 * time.Second
 // (fence and token decide), not while the store is away (P4, T8, T9, T26).
 func (r *run) settle(c *claim, o Outcome) (Record, error) {
 	e := r.e
+	// A call that is asked about stays abandoned again and again; that is told once.
+	o.Notify = e.onSettled != nil && (c.rec.From != StateAbandoned || o.State != StateAbandoned)
 	e.leases.remove(c) // T17: a renewal that is under way finds the claim settled, which is no loss
 	rec, err := r.record(c.lease, o, func() { e.leases.add(c) })
 	switch {
@@ -31,8 +33,14 @@ func (r *run) settle(c *claim, o Outcome) (Record, error) {
 // overtaken is settling after somebody else has taken over, or settled. A success is told as a verdict (T7); anything else
 // only concerned an attempt that no longer counts.
 func (r *run) overtaken(o Outcome, rec Record, err error) (Record, error) {
+	live := r.live
+	r.live = nil // what is recorded is the outcome, for this caller too
 	if o.State == StateSucceeded {
-		return r.succeeded(o)
+		rec, err = r.succeeded(o)
+		if err != nil || rec.Omitted {
+			r.live = live
+		}
+		return rec, err
 	}
 	if errors.Is(err, ErrNoRecord) {
 		return Record{ID: r.id}, nil
@@ -46,6 +54,7 @@ func (r *run) overtaken(o Outcome, rec Record, err error) (Record, error) {
 // succeeded records a success that no claim stands behind: of an owner that lost its claim, or that came after its attempt
 // was over.
 func (r *run) succeeded(o Outcome) (Record, error) {
+	o.Notify = r.e.onSettled != nil
 	rec, err := r.record(Lease{ID: r.id}, o, func() {})
 	if err != nil && isRuling(err) {
 		r.conflict(recorded(rec), o, err)
@@ -63,7 +72,6 @@ func (r *run) conflict(recorded State, o Outcome, err error) {
 // called when the first try has failed.
 func (r *run) record(l Lease, o Outcome, failing func()) (Record, error) {
 	e := r.e
-	o.Notify = e.onSettled != nil
 	o.NotifyIn = e.leaseFor
 	began := time.Now()
 	for n := 1; ; n++ {
@@ -76,7 +84,7 @@ func (r *run) record(l Lease, o Outcome, failing func()) (Record, error) {
 			return rec, err
 		}
 		unrecorded := &UnrecordedError{ID: r.id, State: o.State, hidden: hidden{err}}
-		known := Record{ID: r.id, State: o.State, Value: o.Value, Omitted: o.Omitted, Code: o.Code, Message: o.Message, Ref: o.Ref}
+		known := Record{ID: r.id, State: o.State, SettledAt: Never, Value: o.Value, Omitted: o.Omitted, Code: o.Code, Message: o.Message, Ref: o.Ref}
 		passed := time.Since(began)
 		if passed >= e.settleFor {
 			hook(e.hooks.Unrecorded, UnrecordedEvent{ID: r.id, Outcome: o, Err: err})
@@ -140,7 +148,7 @@ func (e *engine) notify(base context.Context, l Lease, rec Record) {
 
 // late is called with what a Send returned after its attempt was over.
 func (r *run) late(s sent) {
-	after := &run{e: r.e, id: r.id, detached: r.detached}
+	after := &run{e: r.e, id: r.id, detached: detached{values: r.values, id: r.id}}
 	if s.err == nil {
 		_, _ = after.succeeded(Outcome{State: StateSucceeded, Value: s.value, Omitted: s.omitted != nil, Message: text(s.omitted), Attempts: 0})
 	}

@@ -63,11 +63,16 @@ type simClaim struct {
 	p       *simProc
 	token   idempotency.Token
 	fence   uint64
+	at      time.Time
 	until   time.Time
 	marks   int  // how often it was marked as sending
 	sends   int  // marks used up by sendings
-	outside bool // ended by a verdict
+	ended   bool
+	outside bool // by a verdict
 }
+
+// simBusy claims of one key within a second are a loop, not work.
+const simBusy = 20
 
 // simAttempt is one run of Send.
 type simAttempt struct {
@@ -292,8 +297,12 @@ func (p *simProc) settle(l idempotency.Lease, o idempotency.Outcome) (idempotenc
 		(after.CancelWanted || after.State == idempotency.StateCancelled || after.State == idempotency.StateAbandoned) {
 		k.cancelled = true
 	}
-	if !owner && changed && len(k.claims) > 0 {
-		k.claims[len(k.claims)-1].outside = true
+	switch {
+	case owner && err == nil && c != nil && c.fence == after.Fence: // what is left is the claim to notify, if any
+		c.until, c.ended = time.Now().Add(after.Lease), after.Lease <= 0
+	case !owner && changed && len(k.claims) > 0 && before.Fence == after.Fence:
+		last := k.claims[len(k.claims)-1]
+		last.outside, last.ended = true, true
 	}
 	w.judgeChange(k, before, after)
 	if changed {
@@ -329,7 +338,11 @@ func (k *simKey) claim(t idempotency.Token, fence uint64) *simClaim {
 }
 
 func (w *simWorld) granted(p *simProc, k *simKey, t idempotency.Token, after idempotency.Record) {
-	k.claims = append(k.claims, &simClaim{p: p, token: t, fence: after.Fence, until: time.Now().Add(after.Lease)})
+	k.claims = append(k.claims, &simClaim{p: p, token: t, fence: after.Fence, at: time.Now(), until: time.Now().Add(after.Lease)})
+	if n := len(k.claims) - simBusy; n > 0 && time.Since(k.claims[n].at) < time.Second {
+		w.fail(k, "section 5: claimed %d times within a second, there is no backoff", simBusy)
+		k.claims = k.claims[n:]
+	}
 }
 
 // marked is a claim that has just been marked as sending.
@@ -343,10 +356,14 @@ func (w *simWorld) marked(k *simKey, c *simClaim, after idempotency.Record) {
 	}
 }
 
-// judgeClaim checks that nobody held the record when it was claimed.
+// judgeClaim checks that nobody held the record when it was claimed, by what the store says and by what it said before.
 func (w *simWorld) judgeClaim(k *simKey, before idempotency.Record) {
-	if before.Lease > 0 {
-		w.fail(k, "two holders: fence %d was claimed while %v of its lease were left", before.Fence, before.Lease)
+	left := before.Lease
+	if n := len(k.claims); n > 0 && !k.claims[n-1].ended {
+		left = max(left, time.Until(k.claims[n-1].until))
+	}
+	if left > 0 {
+		w.fail(k, "two holders: fence %d was claimed while %v of its lease were left", before.Fence, left)
 	}
 }
 

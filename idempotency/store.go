@@ -147,8 +147,8 @@ const (
 // Claim is what Acquire is asked for.
 //
 // With Fence zero it applies only where no record exists. Any other Fence must be the one that the caller saw on the
-// record, which must be at rest: free, scheduled, accepted, unknown or abandoned (also by a lapsed claim), due, and, for
-// ClaimSchedule and ClaimTombstone, free. So a delayed copy of a claim can never bring back a record that has moved on.
+// record, which must be at rest: free, scheduled, accepted, unknown or abandoned (also by a lapsed claim), due, neither
+// Late nor marked to notify, and, for ClaimSchedule and ClaimTombstone, free. So a delayed copy of a claim can never bring back a record that has moved on.
 type Claim struct {
 	ID      ID
 	Token   Token // never zero
@@ -247,8 +247,8 @@ type Store interface {
 	// With a zero token it depends on the state at rest or, while claimed, on the record (a lapsed claim counts by what
 	// it falls back to, except where said):
 	//
-	//	StateSucceeded  running, accepted, unknown: succeeded. abandoned: Late and Value are set, once. Succeeded: no
-	//	                change. free: ErrNoRecord. Others: ErrConflict
+	//	StateSucceeded  scheduled, running, accepted, unknown: succeeded. abandoned: Late and Value are set, once.
+	//	                Succeeded: no change. free: ErrNoRecord. Others: ErrConflict
 	//	StateCancelled  with Fence zero, a cancellation. scheduled, free: cancelled. running: CancelWanted. accepted,
 	//	                unknown: abandoned. Others: no change
 	//	any, Fence set  a negative verdict or a hint: the record must be at rest (not lapsed) with this fence, else

@@ -24,6 +24,9 @@ func (c *Call[In, Out]) encode(id ID, out Out) (data []byte, omitted error) {
 		data, err = encodeWith(c.Codec, id, out)
 		return err
 	})
+	if c.Codec == Raw {
+		data = append(make([]byte, 0, len(data)), data...)
+	}
 	if omitted == nil && len(data) > c.MaxBytes {
 		omitted = fmt.Errorf("idempotency: the value has %d bytes, more than Call.MaxBytes %d", len(data), c.MaxBytes)
 	}
@@ -46,8 +49,9 @@ func (c *Call[In, Out]) send(ctx context.Context, a Attempt, rec *Record) (s sen
 		s.err = err
 		return s
 	}
-	if s.value, s.omitted = c.encode(rec.ID, out); s.omitted != nil {
-		s.live = out
+	s.value, s.omitted = c.encode(rec.ID, out)
+	if c.Codec != Raw || s.omitted != nil {
+		s.live = out // for the caller that made the call; all others decode their own (T20)
 	}
 	return s
 }

@@ -115,7 +115,7 @@ func (w *Wrapper[In, Out]) For(scope string) *Wrapper[In, Out] {
 // [*UnknownError] (do not pay again), [*UnrecordedError] (Result.Value is set beside it), [ErrKeyReused] (the key belongs to
 // another request) and the other errors of this package. It is never a bare context error.
 //
-// Every caller gets a Value of its own. On a store that is shared, in is compared with what the key was first used with.
+// The caller whose Do made the call gets the value that Send returned; every other one decodes a copy of its own.
 func (w *Wrapper[In, Out]) Do(ctx context.Context, key string, in In) (Result[Out], error) {
 	id, request, fp, err := w.begin(key, in)
 	if err != nil {
@@ -134,14 +134,15 @@ func (w *Wrapper[In, Out]) Do(ctx context.Context, key string, in In) (Result[Ou
 	if joined || f.replayed {
 		hook(w.e.hooks.Answered, AnsweredEvent{ID: id, Replayed: f.replayed, Joined: joined})
 	}
-	res, err := w.result(f.rec, f.err, f.replayed)
-	if live, ok := f.live.(Out); ok && !joined { // the value could not be stored, but here it is
+	if live, ok := f.live.(Out); ok && !joined { // this caller's own Send made it: as it is, also where it could not be stored
+		res, err := w.settledResult(f.rec, false), f.err
 		res.Value = live
 		if errors.Is(err, ErrValueOmitted) {
 			err = nil
 		}
+		return res, err
 	}
-	return res, err
+	return w.result(f.rec, f.err, f.replayed)
 }
 
 // begin checks a key, and encodes and fingerprints a request, before anything else happens.
@@ -177,10 +178,7 @@ func (w *Wrapper[In, Out]) id(key string) (ID, error) {
 
 // result decodes a copy of its own for every caller (T20).
 func (w *Wrapper[In, Out]) result(rec Record, err error, replayed bool) (Result[Out], error) {
-	res := Result[Out]{Replayed: replayed, Attempts: rec.Attempts}
-	if rec.State == StateSucceeded && rec.SettledAt != Never {
-		res.SettledAt = time.Now().Add(-rec.SettledAt)
-	}
+	res := w.settledResult(rec, replayed)
 	if rec.State != StateSucceeded || rec.Omitted || rec.Expired {
 		return res, err
 	}
@@ -189,6 +187,14 @@ func (w *Wrapper[In, Out]) result(rec Record, err error, replayed bool) (Result[
 		return Result[Out]{}, errors.Join(broken, err)
 	}
 	return res, err
+}
+
+func (w *Wrapper[In, Out]) settledResult(rec Record, replayed bool) Result[Out] {
+	res := Result[Out]{Replayed: replayed, Attempts: rec.Attempts}
+	if rec.State == StateSucceeded && rec.SettledAt != Never {
+		res.SettledAt = time.Now().Add(-rec.SettledAt)
+	}
+	return res
 }
 
 // Start commits to the call and returns at once: it will be made by whichever process runs [Wrapper.Run]. Starting a call

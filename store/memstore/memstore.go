@@ -168,7 +168,7 @@ func (r *record) claimable(now moment, m idempotency.ClaimMode) bool {
 		// A free record whose next step is "never" waits for nothing but a caller.
 		return m != idempotency.ClaimRun || r.due <= now || r.due == never
 	case idempotency.StateScheduled, idempotency.StateAccepted, idempotency.StateUnknown, idempotency.StateAbandoned:
-		return m == idempotency.ClaimRun && r.due <= now
+		return m == idempotency.ClaimRun && r.due <= now && !r.Notify && !r.Late
 	default:
 		return false
 	}

@@ -133,7 +133,7 @@ func (r *record) happened(now moment, o *idempotency.Outcome) (bool, error) {
 		state = idempotency.StateAbandoned // somebody is only asking about it
 	}
 	switch state {
-	case idempotency.StateRunning, idempotency.StateAccepted, idempotency.StateUnknown:
+	case idempotency.StateRunning, idempotency.StateScheduled, idempotency.StateAccepted, idempotency.StateUnknown:
 		if r.Sending && r.State == idempotency.StateRunning {
 			r.lastSent = now
 		}

@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"fmt"
+
 	"github.com/steadfast-go/steadfast/idempotency"
 )
 
@@ -65,11 +67,9 @@ var happenedRules = []rule{
 	},
 	{
 		"ContradictsWhatIsSettled",
-		"a success from outside of a scheduled, rejected or cancelled record is ErrConflict, of a free one ErrNoRecord; nothing changes",
+		"a success from outside of a rejected or cancelled record is ErrConflict, of a free one ErrNoRecord; nothing changes",
 		func(h *harness) { // T13
-			for _, s := range []idempotency.State{
-				idempotency.StateScheduled, idempotency.StateRejected, idempotency.StateCancelled,
-			} {
+			for _, s := range []idempotency.State{idempotency.StateRejected, idempotency.StateCancelled} {
 				before := h.at(s.String(), s, 0)
 				h.refused(outside(before), happened("v"), idempotency.ErrConflict)
 				h.refused(idempotency.Lease{ID: before.ID}, happened("v"), idempotency.ErrConflict)
@@ -78,6 +78,32 @@ var happenedRules = []rule{
 			_, err := h.Settle(h.Context(), outside(before), happened("v"))
 			h.isError(err, idempotency.ErrNoRecord, "Settle of a free record from outside")
 			h.unchanged(before, "it")
+		},
+	},
+	{
+		"StopsAScheduledCall",
+		"a success from outside of a scheduled record settles it: whatever was believed before, it must not be sent now",
+		func(h *harness) { // T62
+			before := h.at("k", idempotency.StateScheduled, 0)
+			r := h.settle(idempotency.Lease{ID: before.ID}, happened("v"))
+			h.must(r.State == idempotency.StateSucceeded && string(r.Value) == "v", "it became %s", describe(r))
+			h.notDue("it has settled")
+		},
+	},
+	{
+		"LateIsNotClaimed",
+		"an abandoned record whose success is known, or that is marked to notify, is not claimed for asking: the answer would overwrite it",
+		func(h *harness) { // T52
+			for _, notify := range []bool{false, true} {
+				before := h.at(fmt.Sprint("notify=", notify), idempotency.StateAbandoned, 0)
+				o := happened("v")
+				o.Notify = notify
+				h.settle(idempotency.Lease{ID: before.ID}, o)
+				c := again(before)
+				c.Sending = false
+				r := h.acquire(c)
+				h.must(!r.Owned && r.State == idempotency.StateAbandoned && string(r.Value) == "v", "it became %s", describe(r))
+			}
 		},
 	},
 	{
