@@ -65,8 +65,8 @@ type simClaim struct {
 	fence   uint64
 	at      time.Time
 	until   time.Time
-	marks   int  // how often it was marked as sending
-	sends   int  // marks used up by sendings
+	marks   int // how often it was marked as sending
+	sends   int // marks used up by sendings
 	ended   bool
 	outside bool // by a verdict
 }
