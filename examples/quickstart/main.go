@@ -13,6 +13,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/steadfast-go/steadfast/breaker"
@@ -40,7 +41,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	provider, url, stop, err := serveProvider()
+	provider, bank, stop, err := openBank()
 	if err != nil {
 		return err
 	}
@@ -49,9 +50,11 @@ func run(ctx context.Context) error {
 	// What the call is, and what its provider promises.
 	charges, err := idempotency.Wrap(memstore.New(memstore.Config{}), idempotency.Call[order, receipt]{
 		Name:      "charge",
+		Send:      bank.Charge,
 		Namespace: "quickstart",
-		Send:      sendTo(url),
 		KeyLife:   fakepay.DefaultKeyLife, // how long the provider remembers a key
+		Lookup:    bank.FindCharge,        // how to ask it what happened, after that
+		Settling:  time.Minute,            // how long after a sending it may still take effect
 		Timeout:   8 * time.Second,        // of one attempt
 		Breaker:   breaker.New(breaker.Config{}),
 	})
@@ -94,49 +97,75 @@ func pay(ctx context.Context, charges *idempotency.Wrapper[order, receipt], key 
 	return nil
 }
 
-// sendTo makes one attempt. Its error says what is certain; whatever is not marked counts as unknown.
-func sendTo(url string) func(context.Context, idempotency.Attempt, order) (receipt, error) {
-	client := &http.Client{}
-	return func(ctx context.Context, a idempotency.Attempt, o order) (r receipt, err error) {
-		body, err := json.Marshal(fakepay.ChargeRequest{AmountCents: o.Cents, Currency: "eur", Source: o.Card, Reference: o.ID})
-		if err != nil {
-			return r, idempotency.NotSent(err)
-		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/charges", bytes.NewReader(body))
-		if err != nil {
-			return r, idempotency.NotSent(err)
-		}
-		req.Header.Set(fakepay.KeyHeader, a.Key)
-		req.GetBody = nil // or net/http sends a POST with this header again by itself when its connection dies
-		res, err := client.Do(req)
-		if err != nil {
-			return r, err
-		}
-		defer func() { _ = res.Body.Close() }()
-		switch res.StatusCode {
-		case http.StatusCreated:
-			err = json.NewDecoder(res.Body).Decode(&r)
-			return r, err
-		case http.StatusPaymentRequired:
-			return r, idempotency.Rejected("declined", nil)
-		}
-		return r, errors.New("the provider answered " + res.Status)
+// bank is a client of the provider.
+type bank struct{ url string }
+
+// Charge makes one attempt. Its error says what is certain; whatever is not marked counts as unknown.
+func (b bank) Charge(ctx context.Context, a idempotency.Attempt, o order) (r receipt, err error) {
+	body, err := json.Marshal(fakepay.ChargeRequest{AmountCents: o.Cents, Currency: "eur", Source: o.Card, Reference: o.ID})
+	if err != nil {
+		return r, idempotency.NotSent(err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url+"/charges", bytes.NewReader(body))
+	if err != nil {
+		return r, idempotency.NotSent(err)
+	}
+	req.Header.Set(fakepay.KeyHeader, a.Key)
+	req.GetBody = nil // or net/http sends a POST with this header again by itself when its connection dies
+	switch status, err := send(req, &r); {
+	case err != nil:
+		return r, err
+	case status == http.StatusCreated:
+		return r, nil
+	case status == http.StatusPaymentRequired:
+		return r, idempotency.Rejected("declined", nil)
+	default:
+		return r, fmt.Errorf("the bank answered %d", status)
 	}
 }
 
-// serveProvider starts a payment provider on a free port. The reply to the first request for order-1 is lost, after the
-// card was charged.
-func serveProvider() (provider *fakepay.Server, url string, stop func(), err error) {
+// FindCharge asks what became of a charge.
+func (b bank) FindCharge(ctx context.Context, a idempotency.Attempt, _ order) (v idempotency.Verdict[receipt], err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.url+"/charges?key="+url.QueryEscape(a.Key), http.NoBody)
+	if err != nil {
+		return v, err
+	}
+	var found struct{ Charges []fakepay.Charge }
+	switch status, err := send(req, &found); {
+	case err != nil:
+		return v, err
+	case status != http.StatusOK:
+		return v, fmt.Errorf("the bank answered %d", status)
+	case len(found.Charges) == 0:
+		return idempotency.DidNotHappen[receipt](), nil
+	case found.Charges[0].Status == fakepay.Succeeded:
+		return idempotency.Happened(receipt{ID: found.Charges[0].ID}), nil
+	}
+	return idempotency.DontKnow[receipt](), nil
+}
+
+func send(req *http.Request, reply any) (status int, err error) {
+	res, err := http.DefaultTransport.RoundTrip(req) // the context bounds it
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	return res.StatusCode, json.NewDecoder(res.Body).Decode(reply)
+}
+
+// openBank starts a payment provider on a free port. The reply to the first request for order-1 is lost, after the card
+// was charged.
+func openBank() (provider *fakepay.Server, client bank, stop func(), err error) {
 	provider, err = fakepay.New(fakepay.Config{
 		Latency: fakepay.Latency{P50: 100 * time.Millisecond},
 		Scripts: map[string][]fakepay.Fault{"order-1": {{Kind: fakepay.ReplyLost}}},
 	})
 	if err != nil {
-		return nil, "", nil, err
+		return nil, bank{}, nil, err
 	}
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, "", nil, err
+		return nil, bank{}, nil, err
 	}
 	server := &http.Server{Handler: provider, ReadHeaderTimeout: 5 * time.Second}
 	served := make(chan struct{})
@@ -144,7 +173,7 @@ func serveProvider() (provider *fakepay.Server, url string, stop func(), err err
 		defer close(served)
 		_ = server.Serve(listener) // ErrServerClosed, after stop
 	}()
-	return provider, "http://" + listener.Addr().String(), func() {
+	return provider, bank{"http://" + listener.Addr().String()}, func() {
 		_ = server.Close()
 		<-served
 	}, nil
