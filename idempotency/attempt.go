@@ -370,9 +370,12 @@ func (e *engine) askAgain(rec *Record) time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
-// dueIn brings a next step forward to the give-up time.
+// dueIn brings a next step forward to the give-up time, unless the call has been given up already.
 func (e *engine) dueIn(d time.Duration, rec *Record) time.Duration {
-	return max(min(d, rec.GiveUp), 0)
+	if rec.base() != StateAbandoned {
+		d = min(d, rec.GiveUp)
+	}
+	return max(d, 0)
 }
 
 func text(err error) string {

@@ -17,6 +17,9 @@ type crew struct {
 	size  int64
 	slots *semaphore.Weighted
 	wg    sync.WaitGroup
+
+	token Token     // of the last AcquireDue
+	asked time.Time // when, if it was not answered; else zero
 }
 
 func (e *engine) crew() *crew {
@@ -39,8 +42,17 @@ func (w *crew) pass(ctx context.Context) (taken int, err error) {
 			w.slots.Release(free)
 			return taken, err
 		}
-		token, began := newToken(), time.Now()
-		recs, err := e.claimDue(ctx, DueClaim{Operation: e.name, Token: token, Lease: e.leaseFor, N: int(free)})
+		// A question whose reply was lost is asked again with its token, or what it claimed would wait for its lease (T15).
+		if w.asked == (time.Time{}) || elapsed(w.asked) >= e.leaseFor {
+			w.token, w.asked = newToken(), time.Now()
+		}
+		token, began := w.token, w.asked
+		recs, err := op(ctx, e, "AcquireDue", func(ctx context.Context) ([]Record, error) {
+			return e.store.AcquireDue(ctx, DueClaim{Operation: e.name, Token: token, Lease: e.leaseFor, N: int(free)})
+		})
+		if err == nil {
+			w.asked = time.Time{}
+		}
 		for _, rec := range recs {
 			e.owned.Add(1)
 			w.wg.Add(1)
@@ -58,18 +70,6 @@ func (w *crew) pass(ctx context.Context) (taken int, err error) {
 			return taken, err
 		}
 	}
-}
-
-// claimDue asks until the store answers. The token makes that one question: what a lost reply has claimed would otherwise
-// wait for its lease to run out (T15).
-func (e *engine) claimDue(ctx context.Context, c DueClaim) (recs []Record, err error) {
-	for n := 1; n <= acquireTries; n++ {
-		recs, err = op(ctx, e, "AcquireDue", func(ctx context.Context) ([]Record, error) { return e.store.AcquireDue(ctx, c) })
-		if err == nil || !sleep(e.backoff(n), ctx.Done(), e.closing) {
-			break
-		}
-	}
-	return recs, err
 }
 
 // driveDue takes one due call a step further. It is detached from ctx, which only says that no new attempt is wanted.
@@ -95,9 +95,14 @@ func (e *engine) driveDue(ctx context.Context, rec Record, token Token, began ti
 // recoverOnce makes one pass and waits for it.
 func (e *engine) recoverOnce(ctx context.Context) (int, error) {
 	w := e.crew()
-	n, err := w.pass(ctx)
-	w.wg.Wait()
-	return n, err
+	defer w.wg.Wait()
+	taken, err := w.pass(ctx)
+	for n := 1; n < acquireTries && err != nil && sleep(e.backoff(n), ctx.Done(), e.closing); n++ {
+		var more int
+		more, err = w.pass(ctx)
+		taken += more
+	}
+	return taken, err
 }
 
 // purgeEvery is how many of Run's turns pass between two turns of Purge, and purgeSteps how much each does.

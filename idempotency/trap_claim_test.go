@@ -248,6 +248,7 @@ func TestNobodySharesAMutableValue(t *testing.T) {
 		require.ErrorAs(t, err, new(*idempotency.PendingError))
 		copy(buffer, "pay 99")
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		require.Equal(t, []string{"pay 42"}, sent.all(), "the caller's buffer was read after Do had returned")
 		copy(kept, "VALUE")
 		res, err := w.Do(t.Context(), "k", []byte("pay 42"))

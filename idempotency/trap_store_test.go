@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -158,7 +157,6 @@ func TestAValueThatCannotBeStored(t *testing.T) {
 		"too large":             func(c *call) { c.MaxBytes = 40 },
 		"encode fails":          func(c *call) { c.Codec = hostile{onValue(func() error { return errors.New("no") })} },
 		"encode panics":         func(c *call) { c.Codec = hostile{onValue(func() error { panic("no") })} },
-		"encode ends in Goexit": func(c *call) { c.Codec = hostile{onValue(func() error { runtime.Goexit(); return nil })} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
