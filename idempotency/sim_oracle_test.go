@@ -83,6 +83,7 @@ type simAttempt struct {
 	entered  time.Time
 	returned time.Time
 	ok       bool
+	accepted bool
 	notSent  bool
 	resent   bool
 	replayed bool
@@ -360,7 +361,12 @@ func (w *simWorld) marked(k *simKey, c *simClaim, after idempotency.Record) {
 func (w *simWorld) judgeClaim(k *simKey, before idempotency.Record) {
 	left := before.Lease
 	if n := len(k.claims); n > 0 && !k.claims[n-1].ended {
-		left = max(left, time.Until(k.claims[n-1].until))
+		c := k.claims[n-1]
+		left = max(left, time.Until(c.until))
+		// T17, T25: a process that is well for half a lease renews its claim or gives it back.
+		if before.Lapsed && c.marks > 0 && !c.p.dead && c.p.ill.Before(c.until.Add(-simLease/2)) {
+			w.fail(k, "the claim of %s, fence %d, ran out although the process was well", c.p.name, c.fence)
+		}
 	}
 	if left > 0 {
 		w.fail(k, "two holders: fence %d was claimed while %v of its lease were left", before.Fence, left)
@@ -506,9 +512,6 @@ func (w *simWorld) attemptBegins(p *simProc, a idempotency.Attempt, in simOrder)
 		w.fail(k, "%s sends without a live claim that is marked for it", p.name)
 		return at
 	}
-	if at.claim.outside && k.closed != "" && k.cancelled && at.claim.marks > 1 {
-		w.event(p, k, "sends although settled from outside", 0, 0, nil)
-	}
 	rec := w.look(k)
 	if rec.State == idempotency.StateRunning && rec.Fence == at.claim.fence {
 		if rec.From == idempotency.StateAccepted || rec.From == idempotency.StateAbandoned {
@@ -546,6 +549,11 @@ func (w *simWorld) judgeAgain(at *simAttempt, rec idempotency.Record) {
 	if len(k.open) == 0 {
 		return
 	}
+	for _, o := range k.open {
+		if o.accepted && !o.running() && (o.claim == at.claim || o.claim.ended && !o.claim.outside && !o.p.dead) {
+			w.fail(k, "T50: %s sends although %s was told that it is accepted", at.p.name, o.p.name)
+		}
+	}
 	first := k.open[0]
 	if w.mode != simKeys {
 		w.fail(k, "P3: %s sends although nobody knows what became of attempt %d of %s", at.p.name, first.number, first.p.name)
@@ -566,6 +574,7 @@ func (w *simWorld) attemptEnds(at *simAttempt, err error) {
 	defer w.mu.Unlock()
 	k := at.k
 	at.returned, at.ok = time.Now(), err == nil
+	at.accepted = at.accepted && at.returned.Sub(at.entered) < simTimeout+simGrace // else nobody listened any more
 	what := "has sent"
 	if err == nil {
 		what = "has sent, and succeeded"
@@ -573,9 +582,6 @@ func (w *simWorld) attemptEnds(at *simAttempt, err error) {
 	w.event(at.p, k, what, 0, 0, err)
 	if at.notSent && !at.resent {
 		k.open = slices.DeleteFunc(k.open, func(o *simAttempt) bool { return o == at })
-	}
-	if at.claim != nil && time.Since(at.claim.until) > simLease && time.Since(at.entered) > simTimeout+simGrace+4*simLease {
-		w.event(at.p, k, "a long one", 0, 0, nil)
 	}
 }
 
@@ -889,7 +895,16 @@ func (w *simWorld) balance() {
 		if rec.State.Settled() && k.told[rec.State] == 0 {
 			w.fail(k, "OnSettled was never told that it is %s", rec.State)
 		}
-		for _, at := range k.attempts { // P4
+	}
+}
+
+// known is P4: what a process that lives was told is recorded, before any operator helps.
+func (w *simWorld) known() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, k := range w.keys {
+		rec := w.look(k)
+		for _, at := range k.attempts {
 			if at.ok && !at.p.dead && rec.State != idempotency.StateSucceeded && !rec.Late && !k.reported {
 				w.fail(k, "P4: %s learned of a success that is neither recorded nor reported", at.p.name)
 			}

@@ -399,10 +399,13 @@ func (w *simWorld) landing() time.Duration {
 // read is how a careful author of Send reads the provider's answers.
 func (at *simAttempt) read(r simReply) (out simReceipt, err error) {
 	w := at.p.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	switch r.status {
 	case 200:
 		return r.receipt, nil
 	case 202:
+		at.accepted = true
 		return out, idempotency.Accepted(r.charge.ref, time.Second)
 	case 402:
 		err = idempotency.Rejected("declined", nil)

@@ -49,6 +49,9 @@ func simCall[T any](ctx context.Context, s *simStore, weight float64, apply func
 		fate = simLost
 	case roll < 0.05:
 		fate = simReplyLost
+		if p.rng.IntN(3) == 0 { // and the next ones do not get through at all
+			p.cut = time.Now().Add(simBetween(p.rng, 200*time.Millisecond, 3*time.Second))
+		}
 	case roll < 0.07:
 		fate, delay = simSlow, simBetween(p.rng, 100*time.Millisecond, 3*time.Second)
 	case roll < 0.08:
@@ -57,13 +60,23 @@ func simCall[T any](ctx context.Context, s *simStore, weight float64, apply func
 		fate, delay = simTwice, simBetween(p.rng, 100*time.Millisecond, 60*time.Second)
 	}
 	w.mu.Unlock()
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			w.mu.Lock()
+			p.trouble()
+			w.mu.Unlock()
+		}
+	}()
 	if !simNap(ctx, there) {
 		p.step(weight)
 		return v, ctx.Err()
 	}
 	w.mu.Lock()
-	if w.during(w.storeOutage) {
+	if w.during(w.storeOutage) || !w.quiet && time.Now().Before(p.cut) && fate != simReplyLost {
 		fate = simLost
+	}
+	if fate != simFine && fate != simTwice {
+		p.trouble()
 	}
 	if fate == simLate || fate == simTwice {
 		w.later(delay, func() { _, _ = apply() })

@@ -133,8 +133,11 @@ func simPlay(t *testing.T, beyond bool, seeds int, judge func(*testing.T, *simWo
 // simOne plays one seed.
 func simOne(t *testing.T, seed uint64, mode simMode, beyond bool) (w *simWorld) {
 	defer func() {
-		if r := recover(); r != nil { // a deadlock: the bubble says where
-			panic(fmt.Sprintf("seed %d, mode %s: %v", seed, mode, r))
+		if r := recover(); r != nil { // a deadlock
+			if w == nil {
+				panic(r)
+			}
+			w.violations = append(w.violations, fmt.Sprint(r))
 		}
 	}()
 	synctest.Test(t, func(*testing.T) {

@@ -238,6 +238,8 @@ type simProc struct {
 	rng     *rand.Rand // guarded by the world's lock, as the rest is
 	dead    bool
 	paused  time.Time
+	cut     time.Time // its requests do not reach the store until then
+	ill     time.Time // when it last was paused, or had trouble with the store
 	wrapper *simWrapper
 	stop    context.CancelFunc
 }
@@ -331,9 +333,18 @@ func (p *simProc) step(weight float64) {
 	p.gate()
 }
 
+// trouble notes that the process could not do its duty just now. The lock is held.
+func (p *simProc) trouble() {
+	if now := time.Now(); now.After(p.ill) {
+		p.ill = now
+	}
+}
+
 // pause stops all of the process's traffic for a while. The lock is held.
 func (p *simProc) pause(d time.Duration) {
-	p.paused = time.Now().Add(d)
+	if until := time.Now().Add(d); until.After(p.paused) {
+		p.paused, p.ill = until, until
+	}
 	p.w.event(p, nil, "PAUSES for "+d.String(), 0, 0, nil)
 }
 
@@ -405,6 +416,7 @@ func (w *simWorld) run() {
 	}
 	w.calm()
 	w.converge()
+	w.known()
 	w.finish()
 	w.end()
 }
