@@ -21,7 +21,7 @@ func TestAttemptsAtTheProviderAreThePolicys(t *testing.T) {
 	for _, attempts := range []int{1, 3, 7} {
 		t.Run(fmt.Sprint(attempts), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				p := &provider{script: []step{fail(errLost)}}
+				p := &provider{script: []step{after(time.Second, fail(errLost))}}
 				c := keyed(p)
 				c.Retry.Attempts = attempts
 				w := wrap(t, newStore(), c)

@@ -154,9 +154,9 @@ func TestAValueThatCannotBeStored(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(*call){
-		"too large":             func(c *call) { c.MaxBytes = 40 },
-		"encode fails":          func(c *call) { c.Codec = hostile{onValue(func() error { return errors.New("no") })} },
-		"encode panics":         func(c *call) { c.Codec = hostile{onValue(func() error { panic("no") })} },
+		"too large":     func(c *call) { c.MaxBytes = 40 },
+		"encode fails":  func(c *call) { c.Codec = hostile{onValue(func() error { return errors.New("no") })} },
+		"encode panics": func(c *call) { c.Codec = hostile{onValue(func() error { panic("no") })} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
