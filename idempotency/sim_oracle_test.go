@@ -63,6 +63,7 @@ type simClaim struct {
 	p       *simProc
 	token   idempotency.Token
 	fence   uint64
+	asked   time.Time
 	at      time.Time
 	until   time.Time
 	marks   int // how often it was marked as sending
@@ -178,7 +179,7 @@ func (w *simWorld) look(k *simKey) idempotency.Record {
 
 // ---- the store's commits
 
-func (p *simProc) acquire(c idempotency.Claim) (idempotency.Record, error) {
+func (p *simProc) acquire(c idempotency.Claim, asked time.Time) (idempotency.Record, error) {
 	w := p.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -195,7 +196,7 @@ func (p *simProc) acquire(c idempotency.Claim) (idempotency.Record, error) {
 	}
 	w.judgeChange(k, before, after)
 	if after.Fence != before.Fence && after.State == idempotency.StateRunning {
-		w.granted(p, k, c.Token, after)
+		w.granted(p, k, c.Token, asked, after)
 		if c.Sending {
 			w.marked(k, k.claims[len(k.claims)-1], after)
 		}
@@ -204,7 +205,7 @@ func (p *simProc) acquire(c idempotency.Claim) (idempotency.Record, error) {
 	return rec, err
 }
 
-func (p *simProc) acquireDue(c idempotency.DueClaim) ([]idempotency.Record, error) {
+func (p *simProc) acquireDue(c idempotency.DueClaim, asked time.Time) ([]idempotency.Record, error) {
 	w := p.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -224,7 +225,7 @@ func (p *simProc) acquireDue(c idempotency.DueClaim) ([]idempotency.Record, erro
 		w.event(p, k, "AcquireDue", after.State, after.Fence, err)
 		w.judgeClaim(k, before[i])
 		w.judgeChange(k, before[i], after)
-		w.granted(p, k, c.Token, after)
+		w.granted(p, k, c.Token, asked, after)
 	}
 	for _, rec := range recs {
 		w.judgeOwned(w.byID[rec.ID], c.Token, rec)
@@ -338,8 +339,8 @@ func (k *simKey) claim(t idempotency.Token, fence uint64) *simClaim {
 	return nil
 }
 
-func (w *simWorld) granted(p *simProc, k *simKey, t idempotency.Token, after idempotency.Record) {
-	k.claims = append(k.claims, &simClaim{p: p, token: t, fence: after.Fence, at: time.Now(), until: time.Now().Add(after.Lease)})
+func (w *simWorld) granted(p *simProc, k *simKey, t idempotency.Token, asked time.Time, after idempotency.Record) {
+	k.claims = append(k.claims, &simClaim{p: p, token: t, fence: after.Fence, asked: asked, at: time.Now(), until: time.Now().Add(after.Lease)})
 	if n := len(k.claims) - simBusy; n > 0 && time.Since(k.claims[n].at) < time.Second {
 		w.fail(k, "section 5: claimed %d times within a second, there is no backoff", simBusy)
 		k.claims = k.claims[n:]
@@ -364,7 +365,8 @@ func (w *simWorld) judgeClaim(k *simKey, before idempotency.Record) {
 		c := k.claims[n-1]
 		left = max(left, time.Until(c.until))
 		// T17, T25: a process that is well for half a lease renews its claim or gives it back.
-		if before.Lapsed && c.marks > 0 && !c.p.dead && c.p.ill.Before(c.until.Add(-simLease/2)) {
+		// (Not one whose request arrived so late that nobody remembers it.)
+		if before.Lapsed && c.marks > 0 && c.at.Sub(c.asked) < w.lease && !c.p.dead && c.p.ill.Before(c.until.Add(-w.lease/2)) {
 			w.fail(k, "the claim of %s, fence %d, ran out although the process was well", c.p.name, c.fence)
 		}
 	}

@@ -118,11 +118,13 @@ func simCall[T any](ctx context.Context, s *simStore, weight float64, apply func
 }
 
 func (s *simStore) Acquire(ctx context.Context, c idempotency.Claim) (idempotency.Record, error) {
-	return simCall(ctx, s, 1.5, func() (idempotency.Record, error) { return s.p.acquire(c) })
+	asked := time.Now()
+	return simCall(ctx, s, 1.5, func() (idempotency.Record, error) { return s.p.acquire(c, asked) })
 }
 
 func (s *simStore) AcquireDue(ctx context.Context, c idempotency.DueClaim) ([]idempotency.Record, error) {
-	return simCall(ctx, s, 0.3, func() ([]idempotency.Record, error) { return s.p.acquireDue(c) })
+	asked := time.Now()
+	return simCall(ctx, s, 0.3, func() ([]idempotency.Record, error) { return s.p.acquireDue(c, asked) })
 }
 
 func (s *simStore) Extend(ctx context.Context, l []idempotency.Lease, d time.Duration, sending bool) ([]bool, error) {

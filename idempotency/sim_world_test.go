@@ -32,7 +32,6 @@ const (
 	simProcesses = 4
 	simTimeout   = 2 * time.Second
 	simGrace     = 500 * time.Millisecond
-	simLease     = 6 * time.Second
 	simSettling  = 20 * time.Second
 	simMargin    = time.Minute // what the library keeps of a key's life: a minute is above Timeout + Grace + Settling
 	simPoll      = 4 * time.Second
@@ -67,6 +66,7 @@ type simConfig struct {
 	mode           simMode
 	beyond         bool    // goes beyond the bound of P1
 	heat           float64 // of all faults
+	lease          time.Duration
 	lookup         bool
 	keyLife        time.Duration
 	errorsKeyed    bool // the provider stores its 5xx under the key
@@ -87,6 +87,7 @@ type simConfig struct {
 func newSimConfig(seed uint64, mode simMode, beyond bool, r *rand.Rand) simConfig {
 	c := simConfig{seed: seed, mode: mode, beyond: beyond, lookup: mode == simAsk}
 	c.heat = []float64{0.3, 1, 1, 2}[r.IntN(4)]
+	c.lease = []time.Duration{6 * time.Second, 6 * time.Second, 2 * time.Second}[r.IntN(3)]
 	if mode == simKeys {
 		c.keyLife = []time.Duration{75 * time.Second, 90 * time.Second, 200 * time.Second}[r.IntN(3)]
 		c.lookup = r.IntN(2) == 0
@@ -258,7 +259,7 @@ func (w *simWorld) spawn(slot, generation int) {
 		Settling:    simSettling,
 		Timeout:     simTimeout,
 		Grace:       simGrace,
-		Lease:       simLease,
+		Lease:       w.lease,
 		Retry:       retry.Policy{Initial: 100 * time.Millisecond, Max: 2 * time.Second, Attempts: 3},
 		GiveUp:      w.giveUp,
 		MaxInFlight: w.maxInFlight,
@@ -327,7 +328,7 @@ func (p *simProc) step(weight float64) {
 	case w.deaths < simMostDeaths && w.chance(p.rng, 0.012*weight):
 		p.crash()
 	case w.chance(p.rng, 0.015*weight):
-		p.pause(simBetween(p.rng, time.Second, 4*simLease))
+		p.pause(simBetween(p.rng, time.Second, 24*time.Second))
 	}
 	w.mu.Unlock()
 	p.gate()
