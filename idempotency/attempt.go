@@ -17,7 +17,7 @@ var (
 )
 
 // work does what a claim was made for, and ends it. more says that the flight may take another turn.
-func (r *run) work(c *claim) (rec Record, more bool, err error) {
+func (r *run) work(c *claim) (more bool, err error) {
 	defer r.e.leases.remove(c)
 	defer c.cancel(nil)
 	var o Outcome
@@ -32,8 +32,8 @@ func (r *run) work(c *claim) (rec Record, more bool, err error) {
 		o = r.e.rest(&c.rec, c.rec.Ambiguous, r.e.dueIn(Never, &c.rec))
 		o.Message = cmp.Or(o.Message, "the process that made the last attempt has not reported its outcome")
 	}
-	rec, err = r.settle(c, o)
-	return rec, more && !rec.State.Settled(), err
+	err = r.settle(c, &o)
+	return more && !r.rec.State.Settled(), err
 }
 
 // sendAll makes attempts within the policy for as long as section 5 of the design allows them.
@@ -85,7 +85,7 @@ func (r *run) sendAll(c *claim) (o Outcome, more bool) {
 		if err != nil || res.stuck {
 			break
 		}
-		if ambiguous && !e.maySendAgain(c.firstSent(), replayed) {
+		if ambiguous && !e.maySendAgain(c.firstSent(time.Now()), replayed) {
 			more = true
 			break
 		}
@@ -114,16 +114,17 @@ func (r *run) pause(err error) (delay time.Duration, stop error) {
 // clear checks, right before a sending, everything that may have changed since the last look.
 func (r *run) clear(c *claim, marked *bool) error {
 	e := r.e
-	if !*marked || !c.standing() {
+	now := time.Now()
+	if !*marked || !c.standingAt(now) {
 		if !e.mark(c) {
 			return errLate
 		}
-		*marked = true
+		*marked, now = true, time.Now()
 	}
-	if e.keyLife > 0 && !e.harmless && !e.keyAlive(c.firstSent()) {
+	if e.keyLife > 0 && !e.harmless && !e.keyAlive(c.firstSent(now)) {
 		return errKeyOld
 	}
-	if c.ctx.Err() != nil || !c.standing() {
+	if c.ctx.Err() != nil || !c.standingAt(now) {
 		return errLate
 	}
 	return nil
@@ -295,14 +296,15 @@ func (r *run) ask(c *claim) (o Outcome, more bool) {
 	if ans.kind == happened {
 		return Outcome{State: StateSucceeded, Value: ans.value, Omitted: ans.omitted != nil, Message: text(ans.omitted)}, false
 	}
-	if negative := ans.kind == declined || ans.kind == didNotHappen; negative && believed {
+	negative := ans.kind == declined || ans.kind == didNotHappen
+	if negative && believed {
 		return e.negative(&c.rec, &ans), true
 	}
 	again := e.askAgain(&c.rec)
 	switch {
 	case ans.kind == stillPending:
 		again = max(ans.after, e.recovery.Initial)
-	case !believed && c.rec.LastSent < e.settling: // T4: a request may still be on its way; ask when it cannot be
+	case negative: // T4: a request may still be on its way; ask when it cannot be
 		again = max(again, e.settling-c.rec.LastSent)
 	}
 	if next, err := r.pause(ans.err); err == nil {
@@ -352,7 +354,7 @@ func (e *engine) restFor(c *claim, o *Outcome) time.Duration {
 	switch {
 	case o.State == StateFree:
 		return 0 // its caller decides
-	case o.State == StateScheduled, e.maySendAgain(c.firstSent(), o.ReplayedError):
+	case o.State == StateScheduled, e.maySendAgain(c.firstSent(time.Now()), o.ReplayedError):
 		return e.recovery.Delay(max(c.rec.Attempts+o.Attempts, 1))
 	case e.canAsk:
 		return e.askAgain(&Record{})

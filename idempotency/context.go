@@ -49,9 +49,10 @@ func reentrant(ctx context.Context, id ID) bool {
 // that answer from memory never do, and fresh calls make two requests each.
 type bounded struct {
 	context.Context
-	until time.Time
+	lasts time.Duration
 
 	mu    sync.Mutex
+	until time.Time
 	done  chan struct{}
 	err   error
 	timer *time.Timer
@@ -69,18 +70,30 @@ func limit(ctx context.Context, d time.Duration) *bounded {
 	if b == nil {
 		b = new(bounded)
 	}
-	b.Context, b.until = ctx, time.Now().Add(d)
+	b.Context, b.lasts = ctx, d
 	return b
 }
 
+// deadline begins to count when it is first asked for, by a store that can wait.
+func (b *bounded) deadline() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.until.IsZero() {
+		b.until = time.Now().Add(b.lasts)
+	}
+	return b.until
+}
+
 func (b *bounded) Deadline() (time.Time, bool) {
-	if d, ok := b.Context.Deadline(); ok && d.Before(b.until) {
+	until := b.deadline()
+	if d, ok := b.Context.Deadline(); ok && d.Before(until) {
 		return d, true
 	}
-	return b.until, true
+	return until, true
 }
 
 func (b *bounded) Done() <-chan struct{} {
+	until := b.deadline()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.done == nil {
@@ -89,7 +102,7 @@ func (b *bounded) Done() <-chan struct{} {
 			close(b.done)
 			return b.done
 		}
-		b.timer = time.AfterFunc(time.Until(b.until), func() { b.end(context.DeadlineExceeded) })
+		b.timer = time.AfterFunc(time.Until(until), func() { b.end(context.DeadlineExceeded) })
 		b.stop = context.AfterFunc(b.Context, func() { b.end(b.Context.Err()) })
 	}
 	return b.done
@@ -98,12 +111,18 @@ func (b *bounded) Done() <-chan struct{} {
 func (b *bounded) Err() error {
 	if err := b.Context.Err(); err != nil {
 		b.end(err)
-	} else if !time.Now().Before(b.until) {
+	} else if b.passed() {
 		b.end(context.DeadlineExceeded)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.err
+}
+
+func (b *bounded) passed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.until.IsZero() && !time.Now().Before(b.until)
 }
 
 // end ends the context; the first reason counts.

@@ -110,19 +110,22 @@ func (e *engine) close(ctx context.Context) error {
 func (e *engine) opTimeout() time.Duration { return min(e.leaseFor/4, unrecordedAfter) }
 
 // op makes one request to the store, bounded in time, with its errors reported.
-func op[T any](ctx context.Context, e *engine, name string, do func(context.Context) (T, error)) (T, error) {
+func op[T any](ctx context.Context, e *engine, name string, do func(context.Context) (T, error)) (v T, err error) {
 	limited := limit(ctx, e.opTimeout())
-	defer limited.end(context.Canceled)
-	var v T
-	err := guard(func() (err error) {
-		v, err = do(limited)
-		return err
-	})
-	if err != nil && !isRuling(err) {
-		hook2(e.hooks.StoreError, name, err)
-		err = storeFailed(name, err)
+	defer e.answered(name, limited, &err)
+	return do(limited)
+}
+
+// answered ends a request to the store. It must be deferred: a store that panics has failed.
+func (e *engine) answered(name string, limited *bounded, err *error) {
+	if v := recover(); v != nil {
+		*err = &PanicError{Value: v, Stack: debug.Stack()}
 	}
-	return v, err
+	limited.end(context.Canceled)
+	if *err != nil && !isRuling(*err) {
+		hook2(e.hooks.StoreError, name, *err)
+		*err = storeFailed(name, *err)
+	}
 }
 
 // isRuling tells the store's answers that are errors from its failures.
@@ -184,7 +187,7 @@ func sleep(d time.Duration, stop ...<-chan struct{}) bool {
 //
 //go:noinline
 func growStack(i int) byte {
-	var room [5 << 10]byte
+	var room [7 << 10]byte
 	room[i&1023] = 1
 	return room[(i+1)&1023]
 }

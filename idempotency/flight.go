@@ -27,13 +27,14 @@ type flight struct {
 
 	waiters int           // guarded by engine.mu
 	alone   bool          // guarded by engine.mu: once, nobody waited any more
-	gone    chan struct{} // guarded by engine.mu; closed when alone; nil until somebody asks
+	gone    chan struct{} // closed when alone. Made, like nudged, when the flight first waits
+	nudged  chan struct{} // holds one hint that this process has moved the record
 	once    sync.Once
 
 	// The result; written once, before done is closed.
-	rec      Record
+	told     Record
 	replayed bool // the call was settled before
-	live     any  // what Send returned, for the caller that started the flight
+	value    any  // what Send returned, for the caller that started the flight
 	err      error
 }
 
@@ -100,27 +101,52 @@ func (e *engine) leave(f *flight) {
 	}
 }
 
-// untilAlone returns a channel that is closed when the last caller has left.
-func (e *engine) untilAlone(f *flight) <-chan struct{} {
+// wait waits for d, or until this process has done something to the record. It reports false when nobody waits any more.
+func (e *engine) wait(f *flight, d time.Duration) bool {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	if f.gone == nil {
-		f.gone = make(chan struct{})
+		f.gone, f.nudged = make(chan struct{}), make(chan struct{}, 1)
 		if f.alone {
 			close(f.gone)
 		}
 	}
-	return f.gone
+	e.mu.Unlock()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-f.nudged:
+	case <-f.gone:
+		return false
+	case <-e.closing:
+		return false
+	}
+	return true
+}
+
+// nudge wakes the flights that wait for a call which Run has just taken further.
+func (e *engine) nudge(id ID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for key, f := range e.flights {
+		if key.id != id || f.nudged == nil {
+			continue
+		}
+		select {
+		case f.nudged <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // publish gives the result to the callers. Only the first one counts: what could not be recorded in time has been told
 // already when it is recorded at last.
-func (f *flight) publish(rec Record, replayed bool, live any, err error) {
+func (f *flight) publish(rec *Record, replayed bool, live any, err error) {
 	if f == nil { // recovery: nobody waits
 		return
 	}
 	f.once.Do(func() {
-		f.rec, f.replayed, f.live, f.err = rec, replayed, live, err
+		f.told, f.replayed, f.value, f.err = *rec, replayed, live, err
 		close(f.done)
 	})
 }
@@ -130,7 +156,7 @@ func (f *flight) fly() {
 	ended := false
 	defer func() {
 		if !ended { // a panic, or Goexit, in a place where none is expected: nobody may hang because of it
-			f.publish(Record{}, false, nil, &UnknownError{ID: r.id, State: StateUnknown, after: e.poll, hidden: hidden{&PanicError{Value: recover()}}})
+			f.publish(&Record{}, false, nil, &UnknownError{ID: r.id, State: StateUnknown, after: e.poll, hidden: hidden{&PanicError{Value: recover()}}})
 		}
 		e.mu.Lock()
 		if e.flights[f.key] == f {
@@ -140,8 +166,8 @@ func (f *flight) fly() {
 		e.owned.Done()
 	}()
 	growStack(0)
-	rec, err := r.drive(f)
-	f.publish(rec, !r.worked, r.live, r.explain(&rec, err))
+	err := r.drive(f)
+	f.publish(&r.rec, !r.worked, r.live, r.explain(err))
 	ended = true
 }
 
@@ -154,6 +180,7 @@ type run struct {
 	flight  *flight         // nil in recovery
 	first   claim           // the claim, or the first of several
 	stop    <-chan struct{} // closed when no further attempt is wanted; the claim is handed over
+	rec     Record          // as it was seen last
 	worked  bool            // at least one claim was worked on
 	lastErr error
 	live    any // what Send returned
@@ -162,49 +189,48 @@ type run struct {
 // base is the context of everything that is done for the call.
 func (r *run) base() context.Context { return &r.detached }
 
-// drive takes the call as far as it goes: acquire, attempt, settle, or wait for who does.
-func (r *run) drive(f *flight) (Record, error) {
+// drive takes the call as far as it goes: acquire, attempt, settle, or wait for who does. It leaves the record in r.rec.
+func (r *run) drive(f *flight) error {
 	e := r.e
-	rec, c, err := r.acquire(f, 0, true)
+	c, err := r.acquire(f, 0, true)
 	for polls := 0; ; {
 		if errors.Is(err, ErrNoRecord) { // freed, and forgotten since we looked
-			rec, c, err = r.acquire(f, 0, true)
+			c, err = r.acquire(f, 0, true)
 		}
 		if err != nil {
-			return rec, err
+			return err
 		}
 		if c != nil {
-			var more bool
 			r.worked = true
-			if rec, more, err = r.work(c); err != nil || !more {
-				return rec, err
+			if more, err := r.work(c); err != nil || !more {
+				return err
 			}
 			c, polls = nil, 0
 		}
-		if !e.same(&rec, f.key.fingerprint) {
-			return rec, ErrKeyReused
+		if !e.same(&r.rec, f.key.fingerprint) {
+			return ErrKeyReused
 		}
-		todo, wait := e.next(&rec), rec.Due
+		todo, wait := e.next(&r.rec), r.rec.Due
 		switch {
-		case rec.State.Settled():
-			return rec, nil
-		case rec.State == StateRunning:
+		case r.rec.State.Settled():
+			return nil
+		case r.rec.State == StateRunning:
 			wait = e.pollDelay(polls)
 			polls++
 		case todo == stepHold, wait > e.policy.Max:
-			return rec, nil
+			return nil
 		}
 		if wait > 0 {
-			if !sleep(wait, e.untilAlone(f), e.closing) {
-				return rec, nil
+			if !e.wait(f, wait) {
+				return nil
 			}
-			rec, err = r.get()
+			err = r.get()
 			continue
 		}
-		if rec, c, err = r.acquire(f, rec.Fence, todo == stepSend); c == nil && err == nil {
+		if c, err = r.acquire(f, r.rec.Fence, todo == stepSend); c == nil && err == nil {
 			polls++ // somebody was faster
-			if !sleep(e.pollDelay(polls), e.untilAlone(f), e.closing) {
-				return rec, nil
+			if !e.wait(f, e.pollDelay(polls)) {
+				return nil
 			}
 		}
 	}
@@ -226,16 +252,17 @@ func (e *engine) same(rec *Record, fp fingerprint) bool {
 	return !stored.Expired && e.sameAs(&stored, fp)
 }
 
-func (r *run) get() (Record, error) {
-	return op(r.base(), r.e, "Get", func(ctx context.Context) (Record, error) { return r.e.store.Get(ctx, r.id) })
+func (r *run) get() (err error) {
+	r.rec, err = op(r.base(), r.e, "Get", func(ctx context.Context) (Record, error) { return r.e.store.Get(ctx, r.id) })
+	return err
 }
 
 // acquireTries bounds how often one claim is asked for again when the store fails.
 const acquireTries = 3
 
-// acquire asks for a claim. If the store fails nothing is sent (P7, T25), but the claim may have been granted all the
-// same: it is given back in the background.
-func (r *run) acquire(f *flight, fence uint64, sending bool) (Record, *claim, error) {
+// acquire asks for a claim; nil if it was not granted. If the store fails nothing is sent (P7, T25), but the claim may have
+// been granted all the same: it is given back in the background.
+func (r *run) acquire(f *flight, fence uint64, sending bool) (*claim, error) {
 	e := r.e
 	cl := Claim{
 		ID:          r.id,
@@ -250,23 +277,22 @@ func (r *run) acquire(f *flight, fence uint64, sending bool) (Record, *claim, er
 		StubFor:     e.stubFor,
 	}
 	began := time.Now()
-	rec, err := e.claim(r.base(), cl, acquireTries)
-	if err != nil {
+	if err := e.claim(r.base(), &cl, &r.rec, acquireTries); err != nil {
 		if !isRuling(err) {
 			e.disown(r.base(), cl)
 		}
-		return rec, nil, err
+		return nil, err
 	}
-	if !rec.Owned {
-		return rec, nil, nil
+	if !r.rec.Owned {
+		return nil, nil
 	}
-	return rec, r.hold(&rec, cl.Token, began), nil
+	return r.hold(cl.Token, began), nil
 }
 
 // claim asks until the store answers; the token makes that one question (T15).
-func (e *engine) claim(ctx context.Context, cl Claim, tries int) (rec Record, err error) {
+func (e *engine) claim(ctx context.Context, cl *Claim, rec *Record, tries int) (err error) {
 	for n := 1; n <= tries; n++ {
-		rec, err = op(ctx, e, "Acquire", func(ctx context.Context) (Record, error) { return e.store.Acquire(ctx, cl) })
+		err = e.askClaim(ctx, cl, rec)
 		if err == nil || isRuling(err) || ctx.Err() != nil {
 			break
 		}
@@ -274,7 +300,22 @@ func (e *engine) claim(ctx context.Context, cl Claim, tries int) (rec Record, er
 			break
 		}
 	}
-	return rec, err
+	return err
+}
+
+// askClaim and askSettle are what every call needs: op without its closure, which would move records about.
+func (e *engine) askClaim(ctx context.Context, cl *Claim, rec *Record) (err error) {
+	limited := limit(ctx, e.opTimeout())
+	defer e.answered("Acquire", limited, &err)
+	*rec, err = e.store.Acquire(limited, *cl)
+	return err
+}
+
+func (e *engine) askSettle(ctx context.Context, l *Lease, o *Outcome, rec *Record) (err error) {
+	limited := limit(ctx, e.opTimeout())
+	defer e.answered("Settle", limited, &err)
+	*rec, err = e.store.Settle(limited, *l, *o)
+	return err
 }
 
 // backoff is the pause between two tries at a store that fails.
@@ -295,11 +336,11 @@ func (e *engine) disown(base context.Context, cl Claim) {
 			if !sleep(e.backoff(n), e.closing) {
 				return
 			}
-			rec, err := e.claim(base, cl, 1)
+			var rec Record
+			err := e.claim(base, &cl, &rec, 1)
 			if err == nil && rec.Owned {
-				_, err = op(base, e, "Settle", func(ctx context.Context) (Record, error) {
-					return e.store.Settle(ctx, Lease{ID: cl.ID, Fence: rec.Fence, Token: cl.Token}, e.rest(&rec, rec.Ambiguous, 0))
-				})
+				o := e.rest(&rec, rec.Ambiguous, 0)
+				err = e.askSettle(base, &Lease{ID: cl.ID, Fence: rec.Fence, Token: cl.Token}, &o, &rec)
 			}
 			if err == nil || isRuling(err) {
 				return
@@ -331,12 +372,12 @@ func (e *engine) rest(rec *Record, ambiguous bool, due time.Duration) Outcome {
 	return o
 }
 
-// explain turns a record into the error that callers get; nil for a success. err is what kept the flight from going on.
-func (r *run) explain(rec *Record, err error) error {
+// explain turns what is known into the error that callers get; nil for a success. err is what kept the flight from going on.
+func (r *run) explain(err error) error {
 	if err != nil {
 		return err
 	}
-	return r.e.explain(rec, r.lastErr)
+	return r.e.explain(&r.rec, r.lastErr)
 }
 
 func (e *engine) explain(rec *Record, cause error) error {

@@ -20,13 +20,13 @@ type claim struct {
 }
 
 // hold begins to renew a claim that was granted.
-func (r *run) hold(rec *Record, token Token, began time.Time) *claim {
+func (r *run) hold(token Token, began time.Time) *claim {
 	c := &r.first
 	if c.ctx != nil { // most runs need only one
 		c = new(claim)
 	}
-	c.lease = Lease{ID: rec.ID, Fence: rec.Fence, Token: token}
-	c.rec = *rec
+	c.lease = Lease{ID: r.rec.ID, Fence: r.rec.Fence, Token: token}
+	c.rec = r.rec
 	c.began, c.until = began, began.Add(r.e.leaseFor)
 	c.ctx, c.cancel = context.WithCancelCause(r.base())
 	r.e.leases.add(c)
@@ -35,8 +35,9 @@ func (r *run) hold(rec *Record, token Token, began time.Time) *claim {
 
 // standing reports whether the lease cannot have run out. Both clocks are asked: Linux's monotonic one stands still while
 // a machine is suspended, the wall clock may be set (T18).
-func (c *claim) standing() bool {
-	now := time.Now()
+func (c *claim) standing() bool { return c.standingAt(time.Now()) }
+
+func (c *claim) standingAt(now time.Time) bool {
 	c.mu.Lock()
 	until := c.until
 	c.mu.Unlock()
@@ -50,17 +51,16 @@ func (c *claim) extended(asked time.Time, d time.Duration) {
 }
 
 // firstSent is the present age of the first possible sending.
-func (c *claim) firstSent() time.Duration {
-	passed := elapsed(c.began)
+func (c *claim) firstSent(now time.Time) time.Duration {
+	passed := between(c.began, now)
 	if c.rec.FirstSent == Never {
 		return passed // the mark is younger than the claim
 	}
 	return c.rec.FirstSent + passed
 }
 
-// elapsed is the longer of what the two clocks say.
-func elapsed(since time.Time) time.Duration {
-	now := time.Now()
+// between is the longer of what the two clocks say.
+func between(since, now time.Time) time.Duration {
 	return max(now.Sub(since), now.Round(0).Sub(since.Round(0)))
 }
 

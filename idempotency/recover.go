@@ -43,7 +43,7 @@ func (w *crew) pass(ctx context.Context) (taken int, err error) {
 			return taken, err
 		}
 		// A question whose reply was lost is asked again with its token, or what it claimed would wait for its lease (T15).
-		if w.asked == (time.Time{}) || elapsed(w.asked) >= e.leaseFor {
+		if w.asked == (time.Time{}) || between(w.asked, time.Now()) >= e.leaseFor {
 			w.token, w.asked = newToken(), time.Now()
 		}
 		token, began := w.token, w.asked
@@ -74,10 +74,11 @@ func (w *crew) pass(ctx context.Context) (taken int, err error) {
 
 // driveDue takes one due call a step further. It is detached from ctx, which only says that no new attempt is wanted.
 func (e *engine) driveDue(ctx context.Context, rec Record, token Token, began time.Time) {
-	r := &run{e: e, id: rec.ID, detached: detached{values: ctx, id: rec.ID}, sched: e.policy.Schedule(), stop: ctx.Done()}
+	r := &run{e: e, id: rec.ID, detached: detached{values: ctx, id: rec.ID}, sched: e.policy.Schedule(), stop: ctx.Done(), rec: rec}
+	defer e.nudge(rec.ID)
 	if rec.State != StateRunning { // a claim to notify: it is not renewed, it runs out
 		if rec.Notify {
-			e.notify(r.base(), Lease{ID: rec.ID, Fence: rec.Fence, Token: token}, rec)
+			e.notify(r.base(), &Lease{ID: rec.ID, Fence: rec.Fence, Token: token}, rec)
 		}
 		return
 	}
@@ -86,8 +87,8 @@ func (e *engine) driveDue(ctx context.Context, rec Record, token Token, began ti
 			hook2(e.hooks.StoreError, "Run", error(&PanicError{Value: v, Stack: debug.Stack()}))
 		}
 	}()
-	c := r.hold(&rec, token, began)
-	if rec, _, err := r.work(c); err == nil && rec.Due <= 0 && !rec.State.Settled() {
+	c := r.hold(token, began)
+	if _, err := r.work(c); err == nil && r.rec.Due <= 0 && !r.rec.State.Settled() {
 		e.hint() // "did not happen": it may be sent now
 	}
 }

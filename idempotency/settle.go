@@ -11,145 +11,172 @@ const unrecordedAfter = 2 * time.Second
 
 // settle ends a claim with its outcome. Nothing that reached us is lost: not with the caller's context, not with the lease
 // (fence and token decide), not while the store is away (P4, T8, T9, T26).
-func (r *run) settle(c *claim, o Outcome) (Record, error) {
+func (r *run) settle(c *claim, o *Outcome) error {
 	e := r.e
 	// A call that is asked about stays abandoned again and again; that is told once.
 	o.Notify = e.onSettled != nil && (c.rec.From != StateAbandoned || o.State != StateAbandoned)
 	e.leases.remove(c) // T17: a renewal that is under way finds the claim settled, which is no loss
-	rec, err := r.record(c.lease, o, func() { e.leases.add(c) })
-	switch {
-	case err == nil:
-		if rec.Notify && rec.Owned && (rec.State.Settled() || rec.State == StateAbandoned) {
-			e.notify(r.base(), c.lease, rec)
-		}
-		return rec, nil
-	case isRuling(err):
+	err := r.record(&c.lease, o, c)
+	if err != nil && isRuling(err) {
 		hook(e.hooks.LeaseLost, r.id)
-		return r.overtaken(o, rec, err)
+		return r.overtaken(o, err)
 	}
-	return rec, err
+	if err == nil && r.rec.Notify && r.rec.Owned && (r.rec.State.Settled() || r.rec.State == StateAbandoned) {
+		e.notify(r.base(), &c.lease, r.rec)
+	}
+	return err
 }
 
 // overtaken is settling after somebody else has taken over, or settled. A success is told as a verdict (T7); anything else
 // only concerned an attempt that no longer counts.
-func (r *run) overtaken(o Outcome, rec Record, err error) (Record, error) {
+func (r *run) overtaken(o *Outcome, err error) error {
 	live := r.live
 	r.live = nil // what is recorded is the outcome, for this caller too
 	if o.State == StateSucceeded {
-		rec, err = r.succeeded(o)
-		if err != nil || rec.Omitted {
+		err := r.succeeded(o)
+		if err != nil || r.rec.Omitted {
 			r.live = live
 		}
-		return rec, err
+		return err
 	}
 	if errors.Is(err, ErrNoRecord) {
-		return Record{ID: r.id}, nil
+		r.rec = Record{ID: r.id}
 	}
-	if o.State == StateRejected && rec.State.Settled() && rec.State != StateRejected {
-		r.conflict(rec.State, o, ErrConflict)
+	if o.State == StateRejected && r.rec.State.Settled() && r.rec.State != StateRejected {
+		r.conflict(o, ErrConflict)
 	}
-	return rec, nil
+	return nil
 }
 
 // succeeded records a success that no claim stands behind: of an owner that lost its claim, or that came after its attempt
 // was over.
-func (r *run) succeeded(o Outcome) (Record, error) {
+func (r *run) succeeded(o *Outcome) error {
 	o.Notify = r.e.onSettled != nil
-	rec, err := r.record(Lease{ID: r.id}, o, func() {})
+	err := r.record(&Lease{ID: r.id}, o, nil)
 	if err != nil && isRuling(err) {
-		r.conflict(recorded(rec), o, err)
-		return Record{ID: r.id, State: StateSucceeded, Value: o.Value, Omitted: o.Omitted}, err
+		r.conflict(o, err)
+		r.rec = r.known(o)
 	}
 	r.e.hint()
-	return rec, err
+	return err
 }
 
-func (r *run) conflict(recorded State, o Outcome, err error) {
-	hook(r.e.hooks.Conflict, ConflictEvent{ID: r.id, Recorded: recorded, Claimed: o.State, Value: o.Value, Code: o.Code, Err: err})
+func (r *run) conflict(o *Outcome, err error) {
+	hook(r.e.hooks.Conflict, ConflictEvent{ID: r.id, Recorded: recorded(r.rec), Claimed: o.State, Value: o.Value, Code: o.Code, Err: err})
 }
 
-// record writes an outcome, for as long as it takes or SettleFor allows. Callers are told after unrecordedAfter. failing is
-// called when the first try has failed.
-func (r *run) record(l Lease, o Outcome, failing func()) (Record, error) {
+// known is an outcome as a record, for callers that are told although it is not recorded.
+func (r *run) known(o *Outcome) Record {
+	return Record{ID: r.id, State: o.State, SettledAt: Never, Value: o.Value, Omitted: o.Omitted, Code: o.Code, Message: o.Message, Ref: o.Ref}
+}
+
+// record writes an outcome, for as long as it takes or SettleFor allows. While the store fails the claim c, if there is
+// one, is renewed again.
+func (r *run) record(l *Lease, o *Outcome, c *claim) error {
 	e := r.e
 	o.NotifyIn = e.leaseFor
-	began := time.Now()
-	for n := 1; ; n++ {
-		rec, err := e.settleOnce(r.base(), l, o)
-		if err == nil {
-			hook(e.hooks.Settled, SettledEvent{ID: r.id, State: rec.State, Attempts: rec.Attempts, Age: rec.Created})
-			return rec, nil
+	err := e.settleOnce(r.base(), l, o, &r.rec)
+	if err != nil && !isRuling(err) {
+		if c != nil {
+			e.leases.add(c)
 		}
-		if isRuling(err) {
-			return rec, err
+		err = r.recordLater(l, o, err)
+	}
+	if err == nil {
+		hook(e.hooks.Settled, SettledEvent{ID: r.id, State: r.rec.State, Attempts: r.rec.Attempts, Age: r.rec.Created})
+	}
+	return err
+}
+
+// recordLater goes on trying after the store has failed. Callers are told after unrecordedAfter.
+func (r *run) recordLater(l *Lease, o *Outcome, err error) error {
+	e := r.e
+	unrecorded := &UnrecordedError{ID: r.id, State: o.State, hidden: hidden{err}}
+	known := r.known(o)
+	live := r.live
+	tell := time.AfterFunc(unrecordedAfter, func() { r.flight.publish(&known, false, live, unrecorded) })
+	defer tell.Stop()
+	for n, deadline := 1, time.Now().Add(e.settleFor); ; n++ {
+		left := time.Until(deadline)
+		if left <= 0 {
+			hook(e.hooks.Unrecorded, UnrecordedEvent{ID: r.id, Outcome: *o, Err: err})
+			r.rec = known
+			return unrecorded
 		}
-		unrecorded := &UnrecordedError{ID: r.id, State: o.State, hidden: hidden{err}}
-		known := Record{ID: r.id, State: o.State, SettledAt: Never, Value: o.Value, Omitted: o.Omitted, Code: o.Code, Message: o.Message, Ref: o.Ref}
-		passed := time.Since(began)
-		if passed >= e.settleFor {
-			hook(e.hooks.Unrecorded, UnrecordedEvent{ID: r.id, Outcome: o, Err: err})
-			return known, unrecorded
+		sleep(min(e.backoff(n), left))
+		if err = e.settleOnce(r.base(), l, o, &r.rec); err == nil || isRuling(err) {
+			return err
 		}
-		if n == 1 {
-			failing()
-			tell := time.AfterFunc(unrecordedAfter-passed, func() { r.flight.publish(known, false, r.live, unrecorded) })
-			defer tell.Stop()
-		}
-		sleep(min(e.backoff(n), e.settleFor-passed))
 	}
 }
 
 // settleOnce asks the store once. Where it has transactions, OnSettled takes part in this one.
-func (e *engine) settleOnce(base context.Context, l Lease, o Outcome) (Record, error) {
+func (e *engine) settleOnce(base context.Context, l *Lease, o *Outcome, rec *Record) error {
 	if e.tx == nil {
-		return op(base, e, "Settle", func(ctx context.Context) (Record, error) { return e.store.Settle(ctx, l, o) })
+		return e.askSettle(base, l, o, rec)
 	}
-	var refused error // by OnSettled; not the store's failure
-	rec, err := op(base, e, "SettleTx", func(ctx context.Context) (Record, error) {
-		rec, err := e.tx.SettleTx(ctx, l, o, func(ctx context.Context, rec Record) error {
+	refused, err := e.settleTx(base, l, o, rec)
+	if refused == nil {
+		return err
+	}
+	// T51: the outcome stands by itself, and Run tells it again.
+	hook2(e.hooks.NotifyError, l.ID, refused)
+	alone := *o
+	alone.NotifyIn = e.recovery.Delay(1)
+	err = e.askSettle(base, l, &alone, rec)
+	rec.Owned = false // the claim to notify is left to run out
+	return err
+}
+
+// settleTx settles, and tells OnSettled, in one transaction. refused is OnSettled's own error; nothing was settled then.
+func (e *engine) settleTx(base context.Context, l *Lease, o *Outcome, rec *Record) (refused, err error) {
+	settled, err := op(base, e, "SettleTx", func(ctx context.Context) (Record, error) {
+		rec, err := e.tx.SettleTx(ctx, *l, *o, func(ctx context.Context, rec Record) error {
 			refused = guard(func() error { return e.onSettled(ctx, &rec) })
 			return refused
 		})
 		if refused != nil {
-			err = nil
+			err = nil // not the store's failure
 		}
 		return rec, err
 	})
-	if refused == nil {
-		return rec, err
-	}
-	// T51: the outcome stands by itself, and Run tells it again.
-	hook2(e.hooks.NotifyError, l.ID, refused)
-	o.NotifyIn = e.recovery.Delay(1)
-	rec, err = op(base, e, "Settle", func(ctx context.Context) (Record, error) { return e.store.Settle(ctx, l, o) })
-	rec.Owned = false // the claim to notify is left to run out
-	return rec, err
+	*rec = settled
+	return refused, err
 }
 
-// notify tells OnSettled, under the claim to notify, and clears the mark. What fails is told again by Run.
-func (e *engine) notify(base context.Context, l Lease, rec Record) {
-	var err error
-	if e.onSettled != nil {
-		ctx, cancel := context.WithTimeout(base, e.leaseFor)
-		err = guard(func() error { return e.onSettled(ctx, &rec) })
-		cancel()
-	}
+// notify tells OnSettled, under the claim to notify, and clears the mark: in one transaction, where the store has them.
+// What fails is told again by Run.
+func (e *engine) notify(base context.Context, l *Lease, rec Record) {
 	o := Outcome{State: rec.State, Due: Never}
 	if rec.State == StateAbandoned && !rec.Late && e.canAsk {
 		o.Due = e.askAgain(&rec)
+	}
+	var err error
+	switch {
+	case e.tx != nil:
+		marked := o
+		marked.Notify = true // for the transaction to clear
+		var ignored Record
+		if err, _ = e.settleTx(base, l, &marked, &ignored); err == nil {
+			return // told; or the store failed, and it is told again when the claim has run out
+		}
+	case e.onSettled != nil:
+		ctx, cancel := context.WithTimeout(base, e.leaseFor)
+		err = guard(func() error { return e.onSettled(ctx, &rec) })
+		cancel()
 	}
 	if err != nil {
 		hook2(e.hooks.NotifyError, rec.ID, err)
 		o.Notify, o.NotifyIn = true, e.askAgain(&Record{LastSent: rec.SettledAt})
 	}
 	// If this fails the mark stays, and OnSettled is told once more when the claim has run out.
-	_, _ = op(base, e, "Settle", func(ctx context.Context) (Record, error) { return e.store.Settle(ctx, l, o) })
+	_ = e.askSettle(base, l, &o, &rec)
 }
 
 // late is called with what a Send returned after its attempt was over.
 func (r *run) late(s sent) {
 	after := &run{e: r.e, id: r.id, detached: detached{values: r.values, id: r.id}}
 	if s.err == nil {
-		_, _ = after.succeeded(Outcome{State: StateSucceeded, Value: s.value, Omitted: s.omitted != nil, Message: text(s.omitted), Attempts: 0})
+		_ = after.succeeded(&Outcome{State: StateSucceeded, Value: s.value, Omitted: s.omitted != nil, Message: text(s.omitted)})
 	}
 }

@@ -403,7 +403,7 @@ func (w *simWorld) judgeChange(k *simKey, before, after idempotency.Record) {
 		return
 	case after.Fence < before.Fence:
 		w.fail(k, "the fence fell from %d to %d", before.Fence, after.Fence)
-	case a.Settled() && (b != a || !bytes.Equal(before.Value, after.Value) || before.Code != after.Code):
+	case a.Settled() && (b != a || !after.Expired && !bytes.Equal(before.Value, after.Value) || before.Code != after.Code):
 		w.fail(k, "settled is final: %s %s became %s %s", a, before.Value, b, after.Value)
 	case before.Late && (!after.Late || !bytes.Equal(before.Value, after.Value)):
 		w.fail(k, "a late success was lost or changed")
@@ -703,8 +703,12 @@ func (w *simWorld) judgeAnswer(k *simKey, in simOrder, res idempotency.Result[si
 			k.quietAt = k.calls
 		}
 	case errors.Is(err, idempotency.ErrKeyReused):
-		if !reused {
+		if !reused && !rec.Expired {
 			w.fail(k, "P8: the key's own request was refused: %v", err)
+		}
+	case errors.Is(err, idempotency.ErrExpired):
+		if charge == nil || !rec.Expired {
+			w.fail(k, "a caller was told %q", err)
 		}
 	case errors.As(err, &pending), errors.As(err, &unknown), errors.Is(err, idempotency.ErrStore):
 	default:
@@ -722,7 +726,7 @@ func (w *simWorld) judgeReplay(k *simKey, res idempotency.Result[simReceipt], er
 	ok := false
 	switch rec.State {
 	case idempotency.StateSucceeded:
-		ok = err == nil && res.Replayed
+		ok = err == nil && res.Replayed || rec.Expired && errors.Is(err, idempotency.ErrExpired)
 	case idempotency.StateRejected:
 		ok = errors.As(err, &no) && no.Code == rec.Code
 	case idempotency.StateCancelled:
@@ -741,6 +745,9 @@ func (w *simWorld) judgeStatus(k *simKey, s simStatus) {
 	w.event(nil, k, "a caller reads "+s.State.String(), 0, 0, nil)
 	switch s.State {
 	case idempotency.StateSucceeded:
+		if s.Expired {
+			return
+		}
 		w.judgeReceipt(k, s.Value, "Status says")
 	case idempotency.StateRejected, idempotency.StateCancelled:
 		if charge := k.charged(); charge != nil {
@@ -844,6 +851,11 @@ func (w *simWorld) unresolved() (stuck []string) {
 		if !ok {
 			stuck = append(stuck, fmt.Sprintf("%s is %s, due in %v, notify %v", k, rec.State, rec.Due, rec.Notify))
 		}
+		for _, at := range k.attempts { // P4
+			if at.ok && !at.p.dead && rec.State != idempotency.StateSucceeded && !rec.Late && !k.reported {
+				stuck = append(stuck, fmt.Sprintf("P4: %s: %s learned of a success that is neither recorded nor reported", k, at.p.name))
+			}
+		}
 	}
 	return stuck
 }
@@ -877,7 +889,11 @@ func (w *simWorld) balance() {
 		charge := k.charged()
 		switch rec.State {
 		case idempotency.StateSucceeded:
-			w.judgeValue(k, rec.Value, "at the end the record holds")
+			if !rec.Expired {
+				w.judgeValue(k, rec.Value, "at the end the record holds")
+			} else if charge == nil {
+				w.fail(k, "at the end it is %s, nothing was charged", rec.State)
+			}
 		case idempotency.StateAbandoned:
 			if charge == nil {
 				w.fail(k, "at the end it is abandoned, nothing was charged")
@@ -896,20 +912,6 @@ func (w *simWorld) balance() {
 		}
 		if rec.State.Settled() && k.told[rec.State] == 0 {
 			w.fail(k, "OnSettled was never told that it is %s", rec.State)
-		}
-	}
-}
-
-// known is P4: what a process that lives was told is recorded, before any operator helps.
-func (w *simWorld) known() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, k := range w.keys {
-		rec := w.look(k)
-		for _, at := range k.attempts {
-			if at.ok && !at.p.dead && rec.State != idempotency.StateSucceeded && !rec.Late && !k.reported {
-				w.fail(k, "P4: %s learned of a success that is neither recorded nor reported", at.p.name)
-			}
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -76,6 +77,7 @@ type simConfig struct {
 	busyIsNotSent  bool // Send says "not sent" of a 429
 	giveUp         time.Duration
 	maxInFlight    int
+	retention      time.Duration
 	breaker        bool
 	peek           bool
 	settleFor      time.Duration
@@ -104,6 +106,9 @@ func newSimConfig(seed uint64, mode simMode, beyond bool, r *rand.Rand) simConfi
 		c.maxInFlight = 1
 	}
 	c.breaker = r.IntN(6) == 0
+	if r.IntN(6) == 0 {
+		c.retention = max(c.keyLife, simBetween(r, time.Second, 40*time.Second))
+	}
 	c.peek = r.IntN(2) == 0
 	c.settleFor = []time.Duration{10 * time.Second, 10 * time.Minute}[r.IntN(2)]
 	if r.IntN(3) == 0 {
@@ -263,6 +268,7 @@ func (w *simWorld) spawn(slot, generation int) {
 		Retry:       retry.Policy{Initial: 100 * time.Millisecond, Max: 2 * time.Second, Attempts: 3},
 		GiveUp:      w.giveUp,
 		MaxInFlight: w.maxInFlight,
+		Retention:   w.retention,
 		SettleFor:   w.settleFor,
 		Poll:        simPoll,
 		OnSettled:   p.onSettled,
@@ -270,6 +276,7 @@ func (w *simWorld) spawn(slot, generation int) {
 			Conflict:   p.onConflict,
 			Unrecorded: p.onUnrecorded,
 			LeaseLost:  p.onLeaseLost,
+			Oldest:     func(string, time.Duration) {},
 		},
 	}
 	if w.breaker {
@@ -398,18 +405,21 @@ func (w *simWorld) run() {
 		w.spawn(i, 0)
 	}
 	var people sync.WaitGroup
-	for _, k := range append([]*simKey(nil), w.keys...) {
-		for n := range 2 + w.rng.IntN(2) {
-			r := rand.New(rand.NewPCG(w.seed, uint64(10_000+100*k.order.Amount+n)))
-			people.Go(func() { (&simCaller{w: w, k: k, r: r}).live() })
+	r := rand.New(rand.NewPCG(w.seed, 40_000))
+	stream := func(n int) *rand.Rand { return rand.New(rand.NewPCG(w.seed, uint64(n))) }
+	for i, k := range slices.Clone(w.keys) {
+		for n := range 2 + r.IntN(2) {
+			people.Go(func() { (&simCaller{w: w, k: k, r: stream(10_000 + 100*i + n)}).live() })
 		}
-		if w.rng.IntN(3) == 0 {
-			r := rand.New(rand.NewPCG(w.seed, uint64(20_000+100*k.order.Amount)))
-			people.Go(func() { w.operate(k, r) })
+		if r.IntN(3) == 0 {
+			people.Go(func() { w.operate(k, stream(20_000+i)) })
 		}
 	}
-	if w.rng.IntN(2) == 0 {
-		people.Go(func() { w.shop(rand.New(rand.NewPCG(w.seed, 30_000))) })
+	if r.IntN(2) == 0 {
+		people.Go(func() { w.shop(stream(30_000)) })
+	}
+	if w.retention > 0 {
+		people.Go(w.sweep)
 	}
 	people.Wait()
 	if left := simFaulty - w.now(); left > 0 {
@@ -417,7 +427,6 @@ func (w *simWorld) run() {
 	}
 	w.calm()
 	w.converge()
-	w.known()
 	w.finish()
 	w.end()
 }
@@ -464,6 +473,9 @@ func (w *simWorld) converge() {
 func (w *simWorld) finish() {
 	p := w.living(w.rng)
 	ctx := context.Background()
+	if _, err := p.wrapper.Recover(ctx); err != nil {
+		w.failNow("Recover failed without a fault: " + err.Error())
+	}
 	w.listed(p)
 	for round := range 4 {
 		time.Sleep(simSettling + time.Second) // an operator who asks too early is not believed
@@ -671,6 +683,16 @@ func (w *simWorld) shop(r *rand.Rand) {
 		}
 		cancel()
 		time.Sleep(simBetween(r, 100*time.Millisecond, 10*time.Second))
+	}
+}
+
+// sweep purges what retention allows, more often than Run does.
+func (w *simWorld) sweep() {
+	for w.now() < simFaulty {
+		time.Sleep(5 * time.Second)
+		if p := w.living(w.rng); p != nil {
+			_, _ = p.purge(100)
+		}
 	}
 }
 

@@ -85,13 +85,14 @@ func (e *engine) start(ctx context.Context, key flightKey, request []byte) (Reco
 		Fingerprint: key.fingerprint[:], Request: request,
 		GiveUp: e.giveUp, Retention: e.retention, StubFor: e.stubFor,
 	}
-	rec, err := e.claim(ctx, cl, acquireTries)
+	var rec Record
+	err := e.claim(ctx, &cl, &rec, acquireTries)
 	for n := 0; err == nil && rec.State == StateFree && n < acquireTries; n++ {
 		if !e.same(&rec, key.fingerprint) {
 			return rec, ErrKeyReused
 		}
 		cl.Fence, cl.Token = rec.Fence, newToken()
-		rec, err = e.claim(ctx, cl, acquireTries)
+		err = e.claim(ctx, &cl, &rec, acquireTries)
 	}
 	if err != nil {
 		return rec, err
@@ -115,10 +116,10 @@ func (e *engine) cancel(ctx context.Context, id ID) (Record, error) {
 	}
 	rec, err := e.outside(ctx, Lease{ID: id}, o)
 	if errors.Is(err, ErrNoRecord) {
-		rec, err = e.claim(ctx, Claim{
+		err = e.claim(ctx, &Claim{
 			ID: id, Mode: ClaimTombstone, Token: newToken(), Notify: e.onSettled != nil,
 			GiveUp: Never, Retention: e.retention, StubFor: e.stubFor,
-		}, acquireTries)
+		}, &rec, acquireTries)
 		if err == nil && rec.State != StateCancelled { // somebody was faster
 			rec, err = e.outside(ctx, Lease{ID: id}, o)
 		}
@@ -130,7 +131,7 @@ func (e *engine) cancel(ctx context.Context, id ID) (Record, error) {
 func (e *engine) outside(ctx context.Context, l Lease, o Outcome) (rec Record, err error) {
 	o.Notify = e.onSettled != nil
 	for n := 1; n <= acquireTries; n++ {
-		if rec, err = e.settleOnce(ctx, l, o); err == nil || isRuling(err) || ctx.Err() != nil {
+		if err = e.settleOnce(ctx, &l, &o, &rec); err == nil || isRuling(err) || ctx.Err() != nil {
 			break
 		}
 		if !sleep(e.backoff(n), ctx.Done(), e.closing) {

@@ -134,15 +134,15 @@ func (w *Wrapper[In, Out]) Do(ctx context.Context, key string, in In) (Result[Ou
 	if joined || f.replayed {
 		hook(w.e.hooks.Answered, AnsweredEvent{ID: id, Replayed: f.replayed, Joined: joined})
 	}
-	if live, ok := f.live.(Out); ok && !joined { // this caller's own Send made it: as it is, also where it could not be stored
-		res, err := w.settledResult(f.rec, false), f.err
+	if live, ok := f.value.(Out); ok && !joined { // this caller's own Send made it: as it is, also where it could not be stored
+		res, err := w.settledResult(f.told, false), f.err
 		res.Value = live
 		if errors.Is(err, ErrValueOmitted) {
 			err = nil
 		}
 		return res, err
 	}
-	return w.result(f.rec, f.err, f.replayed)
+	return w.result(f.told, f.err, f.replayed)
 }
 
 // begin checks a key, and encodes and fingerprints a request, before anything else happens.
