@@ -57,7 +57,9 @@ type Call[In, Out any] struct {
 	// one to take it over. It is renewed at a third of its length. Default 30 s.
 	Lease time.Duration
 
-	// Retry bounds what one Do, or one turn of Run, tries. Its zero value makes up to 4 attempts.
+	// Retry bounds what one Do, or one turn of Run, tries. Its zero value makes up to 4 attempts; one that the breaker
+	// refused counts. Between turns a call rests by the same policy, its delays growing with every attempt up to 30 times
+	// Max.
 	Retry retry.Policy
 
 	// Breaker, if set, is asked before every attempt. A refusal counts as not sent.
@@ -103,9 +105,12 @@ type Call[In, Out any] struct {
 	Codec Codec
 
 	// OnSettled is told of every call that settles or is abandoned, whoever learned of it: this process, another one, a
-	// webhook, an operator. See [Settled]. On a store with transactions ([TxSettler]) it runs in the settling transaction
-	// and its effects there happen exactly once; elsewhere it is called at least once. An error does not undo the
-	// outcome: Run calls it again.
+	// webhook, an operator. See [Settled]. Until it has returned nil, Run calls it again; an error does not undo the
+	// outcome. It must not take longer than Lease.
+	//
+	// On a store with transactions ([TxSettler]) it runs in the settling transaction, and its effects there happen exactly
+	// once. Elsewhere it is called at least once: start what follows first, under keys derived from this call's
+	// ([KeyFrom]), and move your own state last, so that a repetition does no harm.
 	OnSettled func(ctx context.Context, s Settled[In, Out]) error
 
 	// Hooks are told what happens.

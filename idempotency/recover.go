@@ -157,15 +157,17 @@ func (e *engine) hint() {
 	}
 }
 
-// unresolved are the states that somebody still has to do something about.
-var unresolved = []State{StateScheduled, StateRunning, StateAccepted, StateUnknown, StateAbandoned}
+// Unresolved returns the states that somebody, Run or a person, still has to do something about: for [Query.States].
+func Unresolved() []State {
+	return []State{StateScheduled, StateRunning, StateAccepted, StateUnknown, StateAbandoned}
+}
 
 func (e *engine) reportOldest(ctx context.Context) {
 	if e.hooks.Oldest == nil {
 		return
 	}
 	recs, err := op(ctx, e, "List", func(ctx context.Context) ([]Record, error) {
-		return e.store.List(ctx, Query{Operation: e.name, States: unresolved, OldestFirst: true, N: 1})
+		return e.store.List(ctx, Query{Operation: e.name, States: Unresolved(), OldestFirst: true, N: 1})
 	})
 	if err != nil {
 		return

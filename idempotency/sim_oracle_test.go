@@ -29,6 +29,7 @@ type simKey struct {
 	open     []*simAttempt // those that may have had an effect, as far as anybody was told
 	denied   []time.Time   // when the provider was asked and said no
 
+	request   []byte // as it is recorded
 	sentKey   string // the provider key of its first request
 	sentIn    simOrder
 	effects   int
@@ -395,6 +396,9 @@ var simMoves = map[idempotency.State][]idempotency.State{
 // judgeChange checks what must hold of any two records that follow each other.
 func (w *simWorld) judgeChange(k *simKey, before, after idempotency.Record) {
 	a, b := before.State, after.State
+	if len(after.Request) > 0 {
+		k.request = after.Request
+	}
 	switch {
 	case a == idempotency.StateAbsent && b == idempotency.StateAbsent:
 		return
@@ -662,7 +666,7 @@ func (w *simWorld) judgeAnswer(k *simKey, in simOrder, res idempotency.Result[si
 	w.event(nil, k, "a caller is told", 0, 0, err)
 	rec := w.look(k)
 	charge := k.charged()
-	reused := len(rec.Request) > 0 && !simSameOrder(rec.Request, in)
+	reused := rec.State != idempotency.StateAbsent && len(k.request) > 0 && !simSameOrder(k.request, in)
 	var (
 		no         *idempotency.Rejection
 		pending    *idempotency.PendingError
@@ -703,7 +707,7 @@ func (w *simWorld) judgeAnswer(k *simKey, in simOrder, res idempotency.Result[si
 			k.quietAt = k.calls
 		}
 	case errors.Is(err, idempotency.ErrKeyReused):
-		if !reused && !rec.Expired {
+		if !reused {
 			w.fail(k, "P8: the key's own request was refused: %v", err)
 		}
 	case errors.Is(err, idempotency.ErrExpired):

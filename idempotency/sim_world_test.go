@@ -89,6 +89,9 @@ type simConfig struct {
 func newSimConfig(seed uint64, mode simMode, beyond bool, r *rand.Rand) simConfig {
 	c := simConfig{seed: seed, mode: mode, beyond: beyond, lookup: mode == simAsk}
 	c.heat = []float64{0.3, 1, 1, 2}[r.IntN(4)]
+	if beyond {
+		c.heat = 2
+	}
 	c.lease = []time.Duration{6 * time.Second, 6 * time.Second, 2 * time.Second}[r.IntN(3)]
 	if mode == simKeys {
 		c.keyLife = []time.Duration{75 * time.Second, 90 * time.Second, 200 * time.Second}[r.IntN(3)]
@@ -502,7 +505,7 @@ func (w *simWorld) finish() {
 			continue
 		}
 		in := k.order
-		if rec.Request != nil && !simSameOrder(rec.Request, in) {
+		if len(k.request) > 0 && !simSameOrder(k.request, in) {
 			in = k.other()
 		}
 		short, cancel := context.WithTimeout(ctx, time.Minute)

@@ -278,7 +278,8 @@ type Peeker interface {
 
 // TxSettler is an optional ability of a [Store]: it settles and calls fn with the settled record in one transaction,
 // which ctx carries. If fn fails, nothing is settled and its error is returned as it is. fn is called only if the
-// outcome left the record with a mark to notify, and that mark is cleared by the same transaction.
+// outcome left the record with a mark to notify, and that mark is cleared by the same transaction. SettleTx also ends
+// claims to notify, with an outcome that names the record's own state and Notify.
 type TxSettler interface {
 	SettleTx(ctx context.Context, l Lease, o Outcome, fn func(ctx context.Context, r Record) error) (Record, error)
 }
