@@ -31,7 +31,7 @@ func simCount() int {
 	case *simSeeds > 0:
 		return *simSeeds
 	case simRace:
-		return 150
+		return 200
 	case testing.Short():
 		return 500
 	}
