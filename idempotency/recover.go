@@ -43,7 +43,7 @@ func (w *crew) pass(ctx context.Context) (taken int, err error) {
 			return taken, err
 		}
 		// A question whose reply was lost is asked again with its token, or what it claimed would wait for its lease (T15).
-		if w.asked == (time.Time{}) || between(w.asked, time.Now()) >= e.leaseFor {
+		if w.asked.IsZero() || between(w.asked, time.Now()) >= e.leaseFor {
 			w.token, w.asked = newToken(), time.Now()
 		}
 		token, began := w.token, w.asked

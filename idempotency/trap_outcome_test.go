@@ -288,6 +288,39 @@ func TestNothingIsSentWithADyingKey(t *testing.T) {
 	})
 }
 
+// T6: the margin: a sending needs time, and may take effect for as long as Settling says.
+func TestTheKeysMargin(t *testing.T) {
+	for _, row := range []struct {
+		timeout, settling, margin time.Duration
+	}{
+		{8 * time.Second, 0, time.Minute}, // at least
+		{8 * time.Second, 10 * time.Minute, 10*time.Minute + 9*time.Second},
+		{5 * time.Minute, time.Minute, 6*time.Minute + time.Second},
+	} {
+		for _, early := range []bool{true, false} {
+			bubble(t, func(t *testing.T) {
+				p := &provider{script: []step{fail(errLost), pay}}
+				c := keyed(p)
+				c.Timeout, c.Settling, c.KeyLife, c.Retry.Attempts = row.timeout, row.settling, 2*time.Hour, 1
+				w := wrap(t, newStore(), c)
+				_, err := w.Do(t.Context(), "k", book)
+				requireUnknown(t, err)
+				last := c.KeyLife - row.margin
+				if early {
+					time.Sleep(last - time.Second)
+					_, err = w.Do(t.Context(), "k", book)
+					require.NoError(t, err, "the key lives: %v", row)
+					return
+				}
+				time.Sleep(last)
+				_, err = w.Do(t.Context(), "k", book)
+				requireUnknown(t, err)
+				require.Len(t, p.sendings(), 1, "too close to the end of the key's life: %v", row)
+			})
+		}
+	}
+}
+
 // T6 T18: the key's age is checked right before the sending, not when the claim was made.
 func TestAKeyThatDiesBetweenClaimAndSending(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -299,7 +332,12 @@ func TestAKeyThatDiesBetweenClaimAndSending(t *testing.T) {
 		requireUnknown(t, err)
 		time.Sleep(time.Minute)
 		paused := newFaulty(store)
-		paused.only("Acquire", 2, trouble{stall: 3 * time.Hour})
+		paused.set(func(op string, n int) trouble {
+			if op == "Acquire" && n == 2 { // the first one only finds the record
+				return trouble{stall: 3 * time.Hour}
+			}
+			return trouble{}
+		})
 		_, err = wrap(t, paused, c).Do(t.Context(), "k", book)
 		requireUnknown(t, err)
 		require.Len(t, p.sendings(), 1, "the provider has forgotten the key by now: this would be a second charge")
