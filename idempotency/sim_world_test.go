@@ -279,8 +279,10 @@ func (w *simWorld) spawn(slot, generation int) {
 			Conflict:   p.onConflict,
 			Unrecorded: p.onUnrecorded,
 			LeaseLost:  p.onLeaseLost,
-			Oldest:     func(string, time.Duration) {},
 		},
+	}
+	if w.retention > 0 { // it costs a List each turn
+		call.Hooks.Oldest = func(string, time.Duration) {}
 	}
 	if w.breaker {
 		call.Breaker = breaker.New(breaker.Config{})
