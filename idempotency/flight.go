@@ -330,6 +330,8 @@ func (e *engine) disown(base context.Context, cl Claim) {
 	if e.begin() != nil {
 		return
 	}
+	// If the first request never arrived, this one makes the claim. It is for nothing, so that it may lapse at any moment.
+	cl.Sending = false
 	go func() {
 		defer e.owned.Done()
 		for deadline, n := time.Now().Add(e.settleFor), 1; time.Now().Before(deadline); n++ {
