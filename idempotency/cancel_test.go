@@ -231,6 +231,24 @@ func TestALateSuccessOfAnAbandonedCall(t *testing.T) {
 	}
 }
 
+// T14: an abandoned call is still asked about, whether or not somebody is to be told.
+func TestAnAbandonedCallIsStillAskedAbout(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := &provider{script: []step{fail(errLost)}, looks: []look{says(idempotency.DontKnow[payment]()), says(idempotency.Happened(payment{ID: "late"}))}}
+		c := askable(p)
+		c.Retry.Attempts = 1
+		w := wrap(t, newStore(), c)
+		_, err := w.Do(t.Context(), "k", book)
+		requireUnknown(t, err)
+		_, err = w.Cancel(t.Context(), "k")
+		requireUnknown(t, err)
+		runs(t, w)
+		time.Sleep(time.Hour)
+		require.True(t, requireState(t, w, "k", idempotency.StateAbandoned).Late)
+		require.Len(t, p.questions(), 2)
+	})
+}
+
 // T14: a success on a cancelled call is a contradiction, and must be seen.
 func TestASuccessOfACancelledCall(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -42,6 +42,26 @@ func TestStart(t *testing.T) {
 	})
 }
 
+// Start, and a verdict that makes a step due, wake Run in the same process: nobody waits for Poll.
+func TestRunIsWoken(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := &provider{script: []step{fail(errLost), pay}}
+		c := blind(p)
+		c.Poll, c.Retry.Attempts = time.Hour, 1
+		w := wrap(t, newStore(), c)
+		runs(t, w)
+		time.Sleep(time.Minute)
+		_, err := w.Start(t.Context(), "k", book)
+		require.NoError(t, err)
+		synctest.Wait()
+		require.Len(t, p.sendings(), 1)
+		_, err = w.Settle(t.Context(), "k", idempotency.DidNotHappen[payment]().AsOf(requireState(t, w, "k", idempotency.StateUnknown)))
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		requireState(t, w, "k", idempotency.StateSucceeded)
+	})
+}
+
 // A call that was freed can be started, and is then committed to.
 func TestStartAfterNotSent(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -172,7 +172,10 @@ func TestWhatTheBreakerIsTold(t *testing.T) {
 				}
 				return trouble{}
 			})
-			c := blind(&provider{script: []step{after(10*time.Minute, pay)}})
+			c := blind(&provider{script: []step{func(ctx context.Context, _ attempt, _ purchase) (payment, error) {
+				<-ctx.Done()
+				return payment{}, errLost // many clients hide why
+			}}})
 			c.Breaker, c.Timeout, c.Retry.Attempts = b, time.Hour, 1
 			w := wrap(t, mine, c)
 			for i := range 5 {

@@ -22,7 +22,7 @@ func unrenewed(t *testing.T, store idempotency.Store, c call, end step) *wrapper
 		}
 		return trouble{}
 	})
-	c.Send, c.Timeout, c.Grace = deaf(40*time.Second, end), 2*time.Minute, time.Minute
+	c.Send, c.Timeout, c.Grace = deaf(40*time.Second, end), 2*time.Minute, 10*time.Minute
 	return wrap(t, mine, c)
 }
 

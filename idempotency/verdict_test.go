@@ -236,6 +236,20 @@ func TestANegativeVerdictIsAsOfAStatus(t *testing.T) {
 		require.NoError(t, err)
 		requireState(t, w, "k", idempotency.StateScheduled)
 	})
+	bubble(t, func(t *testing.T) { // its owner came back after the status was read: it was sending all the time
+		store := newStore()
+		c := askable(&provider{})
+		c.Lookup, c.Retry.Attempts = nil, 1
+		slow := goDo(t.Context(), unrenewed(t, store, c, deaf(5*time.Minute, fail(errLost))), "k", book)
+		time.Sleep(3 * time.Minute)
+		w := wrap(t, store, blind(&provider{}))
+		lapsed := requireState(t, w, "k", idempotency.StateUnknown)
+		<-slow
+		time.Sleep(time.Second)
+		_, err := w.Settle(t.Context(), "k", idempotency.DidNotHappen[payment]().AsOf(lapsed))
+		requirePending(t, err)
+		requireState(t, w, "k", idempotency.StateUnknown)
+	})
 	bubble(t, func(t *testing.T) { // something was sent after the status was read
 		p := &provider{script: []step{fail(errLost)}}
 		c := keyed(p)
