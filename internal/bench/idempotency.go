@@ -100,8 +100,9 @@ func wrapped[In, Out any](codec idempotency.Codec, out Out) func() (doer[In], fu
 			Breaker:   breaker.New(breaker.Config{}),
 		})
 		must(err)
+		customer := w.For("customer-1") // made once: it allocates in generic code, such as this, only
 		do := func(ctx context.Context, key string, in In) error {
-			_, err := w.For("customer-1").Do(ctx, key, in)
+			_, err := customer.Do(ctx, key, in)
 			return err
 		}
 		return do, func() { must(w.Close(context.Background())) }
