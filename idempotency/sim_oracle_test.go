@@ -23,6 +23,7 @@ type simKey struct {
 	order   simOrder
 	intent  string // set for keys that follow each other in paying one intent
 	account simAccount
+	untold  *simCharge // whose webhook waits for somebody to look
 
 	claims   []*simClaim   // newest last
 	attempts []*simAttempt // all of them
@@ -422,7 +423,7 @@ func (w *simWorld) judgeChange(k *simKey, before, after idempotency.Record) {
 	if a != b && !before.Lapsed && before.State != idempotency.StateRunning { // nobody's claim: fewer ways
 		switch {
 		case b == idempotency.StateFree && a != idempotency.StateAbsent,
-			a == idempotency.StateScheduled && b != idempotency.StateRunning && b != idempotency.StateCancelled,
+			a == idempotency.StateScheduled && b != idempotency.StateRunning && b != idempotency.StateCancelled && b != idempotency.StateSucceeded,
 			a == idempotency.StateUnknown && b == idempotency.StateAccepted,
 			a == idempotency.StateUnknown && b == idempotency.StateCancelled,
 			a == idempotency.StateAccepted && b == idempotency.StateUnknown,

@@ -175,12 +175,27 @@ func (w *simWorld) charge(k *simKey, c *simCharge) {
 
 // webhook tells the shop, some time, once, twice or never. It asks again where the shop says "later".
 func (w *simWorld) webhook(k *simKey, c *simCharge) {
-	if w.rng.IntN(3) == 0 || w.beyond {
+	switch {
+	case w.beyond:
+		return
+	case w.rng.IntN(3) == 0: // never, or just when somebody looks at the record
+		k.untold = c
 		return
 	}
 	for range 1 + w.rng.IntN(2) {
 		delay := simBetween(w.rng, time.Millisecond, []time.Duration{50 * time.Millisecond, 10 * time.Second}[w.rng.IntN(2)])
 		w.later(delay, func() { w.deliver(k, c, 3) })
+	}
+}
+
+// overtake delivers a webhook between a look at the record and what follows from it.
+func (w *simWorld) overtake(p *simProc, id idempotency.ID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	k := w.byID[id]
+	if c := k.untold; c != nil && w.chance(p.rng, 0.15) {
+		k.untold = nil
+		w.later(simBetween(p.rng, 0, 10*time.Millisecond), func() { w.deliver(k, c, 3) })
 	}
 }
 

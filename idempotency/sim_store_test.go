@@ -119,6 +119,7 @@ func simCall[T any](ctx context.Context, s *simStore, weight float64, apply func
 
 func (s *simStore) Acquire(ctx context.Context, c idempotency.Claim) (idempotency.Record, error) {
 	asked := time.Now()
+	defer s.p.w.overtake(s.p, c.ID)
 	return simCall(ctx, s, 1.5, func() (idempotency.Record, error) { return s.p.acquire(c, asked) })
 }
 
@@ -136,6 +137,7 @@ func (s *simStore) Settle(ctx context.Context, l idempotency.Lease, o idempotenc
 }
 
 func (s *simStore) Get(ctx context.Context, id idempotency.ID) (idempotency.Record, error) {
+	defer s.p.w.overtake(s.p, id)
 	return simCall(ctx, s, 0.5, func() (idempotency.Record, error) { return s.p.w.store.Get(context.Background(), id) })
 }
 

@@ -567,6 +567,10 @@ func (c *simCaller) live() {
 				c.start(p)
 			case n < 94:
 				c.cancel(p)
+				for range r.IntN(4) { // and wants to know what came of it
+					time.Sleep(simBetween(r, time.Millisecond, 500*time.Millisecond))
+					c.do(p, k.order)
+				}
 			default:
 				c.status(p)
 			}
