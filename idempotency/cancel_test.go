@@ -172,7 +172,7 @@ func TestCancelRacesDo(t *testing.T) {
 	}
 }
 
-// T14 T52: a success on a cancelled call is stored, and delivered once with Late, so that it can be refunded; also if the
+// T52: (and T14) a success on a cancelled call is stored, and delivered once with Late, so that it can be refunded; also if the
 // process that learned it dies.
 func TestALateSuccessOfAnAbandonedCall(t *testing.T) {
 	learn := map[string]func(t *testing.T, w *wrapper, store idempotency.Store, c call){

@@ -164,7 +164,7 @@ func TestWhatTheBreakerIsTold(t *testing.T) {
 	}
 	t.Run("callers that leave, and leases that are lost", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
-			b := breaker.New(breaker.Config{MinCalls: 3, FailureRate: 0.1})
+			b := breaker.New(breaker.Config{LastCalls: 100, MinCalls: 3, FailureRate: 0.1})
 			mine := newFaulty(newStore())
 			mine.set(func(op string, _ int) trouble {
 				if op == "Extend" {

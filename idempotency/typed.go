@@ -18,22 +18,26 @@ func decode[T any](c Codec, rec *Record, data []byte) (v T, err error) {
 	return v, nil
 }
 
-// encode returns why a value cannot be stored; the call has succeeded all the same (T35).
-func (c *Call[In, Out]) encode(id ID, out Out) (data []byte, omitted error) {
-	omitted = guard(func() (err error) {
-		data, err = encodeWith(c.Codec, id, out)
-		return err
-	})
+// encode returns why a value cannot be stored; the call has succeeded all the same (T35). live is the value itself, for the
+// caller that made the call; bytes are not handed on, since who keeps them could change them.
+func (c *Call[In, Out]) encode(id ID, out Out) (data []byte, live any, omitted error) {
 	if c.Codec == Raw {
+		data, omitted = encodeWith(c.Codec, id, out)
 		data = append(make([]byte, 0, len(data)), data...)
+	} else {
+		live = out
+		omitted = guard(func() (err error) {
+			data, err = c.Codec.Encode(id, live)
+			return err
+		})
 	}
 	if omitted == nil && len(data) > c.MaxBytes {
 		omitted = fmt.Errorf("idempotency: the value has %d bytes, more than Call.MaxBytes %d", len(data), c.MaxBytes)
 	}
 	if omitted != nil {
-		data = nil
+		data, live = nil, out
 	}
-	return data, omitted
+	return data, live, omitted
 }
 
 // send sends what is stored, never what a caller holds: so every attempt of every process sends the same, and nobody can
@@ -49,10 +53,7 @@ func (c *Call[In, Out]) send(ctx context.Context, a Attempt, rec *Record) (s sen
 		s.err = err
 		return s
 	}
-	s.value, s.omitted = c.encode(rec.ID, out)
-	if c.Codec != Raw || s.omitted != nil {
-		s.live = out // for the caller that made the call; all others decode their own (T20)
-	}
+	s.value, s.live, s.omitted = c.encode(rec.ID, out)
 	return s
 }
 
@@ -67,7 +68,7 @@ func (c *Call[In, Out]) lookup(ctx context.Context, a Attempt, rec *Record) answ
 	}
 	ans := answer{kind: v.kind, code: v.code, message: v.message, after: v.after}
 	if v.kind == happened {
-		ans.value, ans.omitted = c.encode(rec.ID, v.value)
+		ans.value, _, ans.omitted = c.encode(rec.ID, v.value)
 	}
 	return ans
 }

@@ -259,7 +259,7 @@ func TestKeys(t *testing.T) {
 	require.Equal(t, "3c0df6ce-2c2f-56f4-bb47-39dbe7e15e26", idempotency.KeyFrom("order", "7"))
 }
 
-// T5 T24 T55: what the provider key depends on, and what not. The values are frozen: a release that changed them would
+// T55: (and T5, T24) what the provider key depends on, and what not. The values are frozen: a release that changed them would
 // charge every call under way once more.
 func TestProviderKeys(t *testing.T) {
 	key := func(t *testing.T, namespace, name, scope, id string) (key, sub string) {

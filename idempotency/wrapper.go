@@ -237,7 +237,7 @@ func (w *Wrapper[In, Out]) Settle(ctx context.Context, key string, v Verdict[Out
 	}
 	ans := answer{kind: v.kind, code: v.code, message: v.message, after: v.after}
 	if v.kind == happened {
-		ans.value, ans.omitted = w.call.encode(id, v.value)
+		ans.value, _, ans.omitted = w.call.encode(id, v.value)
 	}
 	rec, err := w.e.verdict(ctx, id, ans, v.asOf, v.ref)
 	if err != nil {
