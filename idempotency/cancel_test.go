@@ -115,7 +115,7 @@ func TestCancelWhileAnAttemptIsUnderWay(t *testing.T) {
 					_, err := w.Cancel(t.Context(), "k")
 					requirePending(t, err)
 					row.check(t, (<-waiting).err)
-					time.Sleep(time.Hour)
+					time.Sleep(10 * time.Minute)
 					requireState(t, w, "k", row.state)
 					require.Len(t, p.sendings(), 1, "an attempt was made after Cancel")
 				})
@@ -197,7 +197,7 @@ func TestALateSuccessOfAnAbandonedCall(t *testing.T) {
 				var told recorder[settled]
 				p := &provider{script: []step{fail(errLost)}, looks: []look{says(idempotency.DontKnow[payment]()), says(idempotency.Happened(payment{ID: "late"}))}}
 				c := askable(p)
-				c.Retry.Attempts = 1
+				c.Retry.Attempts, c.Poll = 1, 10*time.Second
 				store := newStore()
 				plain := c
 				c.OnSettled = func(_ context.Context, s settled) error { told.add(s); return nil }

@@ -126,7 +126,9 @@ func requireAny(t *testing.T, w *wrapper) status {
 func TestP3UnknownIsNeverGuessed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := &provider{script: []step{lost, pay}}
-		w := wrap(t, newStore(), blind(p))
+		c := blind(p)
+		c.Poll = 10 * time.Second
+		w := wrap(t, newStore(), c)
 		runs(t, w)
 		_, err := w.Do(t.Context(), "k", book)
 		requireUnknown(t, err)
@@ -240,7 +242,7 @@ func TestP6CrashSafe(t *testing.T) {
 							return trouble{}
 						})
 						c := keyed(p)
-						c.Retry.Attempts = 2
+						c.Retry.Attempts, c.Poll = 2, 10*time.Second
 						act(t, wrap(t, mine, c))
 						time.Sleep(time.Minute)
 						w := wrap(t, store, c)

@@ -180,7 +180,7 @@ func TestGiveUp(t *testing.T) {
 				var told recorder[settled]
 				p := &provider{script: row.steps, looks: row.looks}
 				c := askable(p)
-				c.GiveUp = time.Hour
+				c.GiveUp, c.Poll = time.Hour, 10*time.Second
 				c.OnSettled = func(_ context.Context, s settled) error { told.add(s); return nil }
 				w := wrap(t, newStore(), c)
 				_, err := w.Start(t.Context(), "k", book)

@@ -27,6 +27,12 @@ func TestLostReplies(t *testing.T) {
 		runs(t, w) // its first pass finds the call
 		time.Sleep(20 * time.Second)
 	}
+	byRecover := func(t *testing.T, w *wrapper) {
+		_, err := w.Start(t.Context(), "k", book)
+		require.NoError(t, err)
+		_, err = w.Recover(t.Context())
+		require.NoError(t, err)
+	}
 	rows := []struct {
 		op   string
 		lost int
@@ -40,6 +46,7 @@ func TestLostReplies(t *testing.T) {
 		{"Acquire", 1, byStart},
 		{"AcquireDue", 1, byStart},
 		{"AcquireDue", 2, byStart},
+		{"AcquireDue", 1, byRecover},
 		{"Extend", 1, byStart},
 		{"Settle", 1, byStart},
 	}

@@ -36,6 +36,7 @@ func TestOnSettledThatFails(t *testing.T) {
 					var reported recorder[error]
 					p := &provider{script: []step{pay}}
 					c := blind(p)
+					c.Poll = 10 * time.Second
 					c.OnSettled = func(_ context.Context, s settled) error {
 						if told.add(s); len(told.all()) <= 3 {
 							failed.add(s)
@@ -177,10 +178,11 @@ func TestOnSettledInTheSettlingTransaction(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				store := newTxStore()
 				ship := blind(&provider{script: []step{pay}})
-				ship.Name = "ship"
+				ship.Name, ship.Poll = "ship", 10*time.Second
 				ships := wrap(t, store, ship)
 				n := 0
 				c := blind(&provider{script: []step{pay}})
+				c.Poll = 10 * time.Second
 				c.OnSettled = func(ctx context.Context, s settled) error {
 					n++
 					store.effect(ctx, "parcel for "+s.Key)

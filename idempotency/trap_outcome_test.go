@@ -271,7 +271,7 @@ func TestNothingIsSentWithADyingKey(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := &provider{script: []step{fail(errLost)}}
 		c := keyed(p)
-		c.KeyLife = 2 * time.Hour
+		c.KeyLife, c.Poll = 2*time.Hour, 10*time.Second
 		w := wrap(t, newStore(), c)
 		runs(t, w)
 		_, err := w.Start(t.Context(), "k", book)
