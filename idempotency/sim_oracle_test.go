@@ -41,6 +41,7 @@ type simKey struct {
 	loose     bool   // one of them ended without a definite answer, so it may go on
 	quietAt   int    // calls when somebody who was alone was told "not sent"; -1: nobody was
 	reported  bool   // through a hook: an outcome could not be recorded, or contradicts
+	gaveUp    bool   // an outcome could not be recorded within SettleFor
 	told      map[idempotency.State]int
 	toldLate  bool
 }
@@ -367,8 +368,8 @@ func (w *simWorld) judgeClaim(k *simKey, before idempotency.Record) {
 		c := k.claims[n-1]
 		left = max(left, time.Until(c.until))
 		// T17, T25: a process that is well for half a lease renews its claim or gives it back.
-		// (Not one whose request arrived so late that nobody remembers it.)
-		if before.Lapsed && c.marks > 0 && c.at.Sub(c.asked) < w.lease && !c.p.dead && c.p.ill.Before(c.until.Add(-w.lease/2)) {
+		// (Not one whose request arrived so late that nobody remembers it, nor where SettleFor has ended.)
+		if before.Lapsed && !k.gaveUp && c.marks > 0 && c.at.Sub(c.asked) < w.lease && !c.p.dead && c.p.ill.Before(c.until.Add(-w.lease/2)) {
 			w.fail(k, "the claim of %s, fence %d, ran out although the process was well", c.p.name, c.fence)
 		}
 	}
@@ -822,6 +823,7 @@ func (p *simProc) onUnrecorded(e idempotency.UnrecordedEvent) {
 	defer p.w.mu.Unlock()
 	k := p.w.byID[e.ID]
 	p.w.event(p, k, "Hooks.Unrecorded "+e.Outcome.State.String(), 0, 0, e.Err)
+	k.gaveUp = true
 	if e.Outcome.State == idempotency.StateSucceeded {
 		k.reported = true
 	}
