@@ -32,7 +32,7 @@ type flight struct {
 	once    sync.Once
 
 	// The result; written once, before done is closed.
-	told     Record
+	told     *Record
 	replayed bool // the call was settled before
 	value    any  // what Send returned, for the caller that started the flight
 	err      error
@@ -146,7 +146,7 @@ func (f *flight) publish(rec *Record, replayed bool, live any, err error) {
 		return
 	}
 	f.once.Do(func() {
-		f.told, f.replayed, f.value, f.err = *rec, replayed, live, err
+		f.told, f.replayed, f.value, f.err = rec, replayed, live, err
 		close(f.done)
 	})
 }

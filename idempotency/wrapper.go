@@ -124,7 +124,7 @@ func (w *Wrapper[In, Out]) Do(ctx context.Context, key string, in In) (Result[Ou
 	if w.e.peeker != nil {
 		if rec, ok := w.e.peeker.Peek(id); ok && bytes.Equal(rec.Fingerprint, fp[:]) {
 			hook(w.e.hooks.Answered, AnsweredEvent{ID: id, Replayed: true})
-			return w.result(rec, w.e.explain(&rec, nil), true)
+			return w.result(&rec, w.e.explain(&rec, nil), true)
 		}
 	}
 	f, joined, err := w.e.do(ctx, flightKey{id, fp}, request)
@@ -177,19 +177,19 @@ func (w *Wrapper[In, Out]) id(key string) (ID, error) {
 }
 
 // result decodes a copy of its own for every caller (T20).
-func (w *Wrapper[In, Out]) result(rec Record, err error, replayed bool) (Result[Out], error) {
+func (w *Wrapper[In, Out]) result(rec *Record, err error, replayed bool) (Result[Out], error) {
 	res := w.settledResult(rec, replayed)
 	if rec.State != StateSucceeded || rec.Omitted || rec.Expired {
 		return res, err
 	}
 	var broken error
-	if res.Value, broken = decode[Out](w.call.Codec, &rec, rec.Value); broken != nil {
+	if res.Value, broken = decode[Out](w.call.Codec, rec, rec.Value); broken != nil {
 		return Result[Out]{}, errors.Join(broken, err)
 	}
 	return res, err
 }
 
-func (w *Wrapper[In, Out]) settledResult(rec Record, replayed bool) Result[Out] {
+func (w *Wrapper[In, Out]) settledResult(rec *Record, replayed bool) Result[Out] {
 	res := Result[Out]{Replayed: replayed, Attempts: rec.Attempts}
 	if rec.State == StateSucceeded && rec.SettledAt != Never {
 		res.SettledAt = time.Now().Add(-rec.SettledAt)
