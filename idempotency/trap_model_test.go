@@ -123,9 +123,9 @@ func TestALapsedClaimToAsk(t *testing.T) {
 					_, err = w.Settle(t.Context(), "k", idempotency.DontKnow[payment]()) // due now
 					require.NoError(t, err)
 					time.Sleep(2 * time.Minute)
-					asking := make(chan error, 1)
+					asking, other := make(chan error, 1), wrap(t, mine, askable(p))
 					go func() {
-						_, err := wrap(t, mine, askable(p)).Recover(context.Background())
+						_, err := other.Recover(context.Background())
 						asking <- err
 					}()
 					time.Sleep(5 * time.Second)
@@ -144,7 +144,7 @@ func TestALapsedClaimToAsk(t *testing.T) {
 					requireUnsafe(t, err)
 					require.Len(t, p.sendings(), 1)
 					time.Sleep(20 * time.Minute)
-					<-asking
+					require.NoError(t, <-asking)
 				})
 			})
 		}

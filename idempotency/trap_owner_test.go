@@ -3,6 +3,7 @@ package idempotency_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -245,7 +246,7 @@ func TestPanicsElsewhere(t *testing.T) {
 		{"the Asked hook", func(c *call, bad func()) { c.Hooks.Asked = func(idempotency.AskedEvent) { bad() } }, idempotency.StateUnknown},
 	}
 	for _, row := range rows {
-		for how, bad := range map[string]func(){"panics": func() { panic("boom") }, "Goexit": func() { goexits(nil, attempt{}, book) }} {
+		for how, bad := range map[string]func(){"panics": func() { panic("boom") }, "Goexit": func() { runtime.Goexit() }} {
 			t.Run(row.name+" "+how, func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					p := &provider{script: []step{fail(errLost)}, looks: []look{says(idempotency.DontKnow[payment]())}}

@@ -79,7 +79,7 @@ func TestWrapRefusesANilStore(t *testing.T) {
 
 type (
 	unmarshalable struct{ C chan int }
-	oneWay        struct{ s string }
+	oneWay        struct{}
 	panicky       struct{}
 )
 
