@@ -184,7 +184,8 @@ func TestWhatTheBreakerIsTold(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 			requireState(t, w, "0", idempotency.StateUnknown)
-			_, counts := b.Snapshot()
+			state, counts := b.Snapshot()
+			require.Equal(t, breaker.Closed, state)
 			require.Zero(t, counts.Failures, "our own cancelling is not the provider's failure")
 		})
 	})

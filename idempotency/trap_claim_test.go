@@ -86,6 +86,27 @@ func TestAnAcquireThatIsNeverAnswered(t *testing.T) {
 	})
 }
 
+// T15: the same, and the process dies while it gives the claim back: what was never sent does not become unknown.
+func TestACrashWhileAClaimIsGivenBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := &provider{script: []step{pay}}
+		store := newStore()
+		mine := newFaulty(store)
+		mine.set(func(op string, n int) trouble {
+			if op == "Acquire" && n == 4 {
+				return trouble{after: errDown} // the first request that arrives is the one to give the claim back
+			}
+			return trouble{before: errDown}
+		})
+		_, err := wrap(t, mine, blind(p)).Do(t.Context(), "k", book)
+		require.ErrorIs(t, err, idempotency.ErrStore)
+		time.Sleep(2 * time.Minute)
+		_, err = wrap(t, store, blind(p)).Do(t.Context(), "k", book)
+		require.NoError(t, err)
+		require.Len(t, p.sendings(), 1)
+	})
+}
+
 // T17: renewals end with the attempt: none is asked for when nothing is under way.
 func TestRenewalsEndWithTheAttempt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -313,6 +334,28 @@ func TestOnePollerPerKeyAndProcess(t *testing.T) {
 		require.Equal(t, 1, mine.count("Acquire"))
 		require.LessOrEqual(t, mine.count("Get"), 130, "polls of a call that took a minute; Poll is 1 s")
 		require.Len(t, p.sendings(), 1)
+	})
+}
+
+// T22: who polls for another process's call stops when its last caller has left.
+func TestPollingEndsWithItsCallers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := blind(&provider{script: []step{after(time.Hour, pay)}})
+		c.Timeout = 2 * time.Hour
+		store := newStore()
+		owner := goDo(t.Context(), wrap(t, store, c), "k", book)
+		synctest.Wait()
+		mine := newFaulty(store)
+		w := wrap(t, mine, c)
+		for range 3 {
+			_, err := w.Do(patience(t, 10*time.Second), "k", book)
+			requirePending(t, err)
+			time.Sleep(time.Second)
+			polled := mine.count("Get")
+			time.Sleep(10 * time.Minute)
+			require.Equal(t, polled, mine.count("Get"), "it polls although nobody waits")
+		}
+		require.NoError(t, (<-owner).err)
 	})
 }
 

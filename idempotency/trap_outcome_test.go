@@ -243,6 +243,22 @@ func TestANegativeAnswerThatComesTooEarly(t *testing.T) {
 	}
 }
 
+// T4: where nobody reported the end of a sending, it is the end of its lease.
+func TestALapsedLeaseEndsTheLastPossibleSending(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := &provider{script: []step{lost, pay}, looks: []look{says(idempotency.DidNotHappen[payment]())}}
+		store := newStore()
+		crash(t, store, askable(p), "k", book)
+		began := p.sendings()[0].at
+		w := wrap(t, store, askable(p))
+		runs(t, w)
+		time.Sleep(2 * time.Minute)
+		requireState(t, w, "k", idempotency.StateSucceeded)
+		require.Less(t, p.questions()[0].at.Sub(began), time.Minute, "it is asked as soon as the lease has run out")
+		require.GreaterOrEqual(t, p.sendings()[1].at.Sub(began), 30*time.Second+time.Minute, "lease and Settling")
+	})
+}
+
 // T5: one provider key until a definite end: over attempts, processes, crashes, and a proven "did not happen".
 func TestOneProviderKeyUntilADefiniteEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
