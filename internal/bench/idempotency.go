@@ -22,7 +22,7 @@ import (
 // No published Go library does what Wrap does and can be had as a module to compare with, so the peer is what a careful
 // team writes by hand from the usual parts. It has no leases, no fences, no store that could be shared and no unknown
 // outcome; it is here to show what those cost.
-const handmadeIs = "hand-made of sync.Map and"
+const handmadeIs = "hand-made with sync.Map,"
 
 var handmadeOf = []string{"golang.org/x/sync", modBackoff, modGobreaker, "github.com/google/uuid"}
 
