@@ -247,6 +247,18 @@ func TestAnAbandonedCallIsStillAskedAbout(t *testing.T) {
 		require.True(t, requireState(t, w, "k", idempotency.StateAbandoned).Late)
 		require.Len(t, p.questions(), 2)
 	})
+	bubble(t, func(t *testing.T) { // given up
+		p := &provider{script: []step{fail(idempotency.Accepted("ch_1", 24*time.Hour))}, looks: []look{says(idempotency.Happened(payment{ID: "late"}))}}
+		c := askable(p)
+		c.GiveUp = time.Hour
+		w := wrap(t, newStore(), c)
+		_, err := w.Do(t.Context(), "k", book)
+		requirePending(t, err)
+		time.Sleep(time.Hour)
+		runs(t, w)
+		time.Sleep(time.Hour)
+		require.True(t, requireState(t, w, "k", idempotency.StateAbandoned).Late)
+	})
 }
 
 // T14: a success on a cancelled call is a contradiction, and must be seen.

@@ -101,6 +101,27 @@ func TestWhatErrorsSay(t *testing.T) {
 		require.NotErrorIs(t, err, &idempotency.Rejection{Code: "other"})
 		require.ErrorContains(t, err, "insufficient funds")
 	})
+	bubble(t, func(t *testing.T) {
+		mine := newFaulty(newStore())
+		w := wrap(t, mine, blind(&provider{script: []step{fail(idempotency.Rejected("declined", nil))}}))
+		mine.set(func(op string, _ int) trouble {
+			if op == "Settle" {
+				return trouble{before: errDown}
+			}
+			return trouble{}
+		})
+		_, err := w.Do(t.Context(), "k", book)
+		require.ErrorContains(t, err, `charge "k" ended rejected, which is not recorded yet`)
+		mine.down()
+		_, err = w.Do(t.Context(), "k2", book)
+		require.EqualError(t, err, "idempotency: the store failed: Acquire: the store is down")
+		mine.up()
+	})
+	bubble(t, func(t *testing.T) {
+		_, err := wrap(t, newStore(), blind(&provider{script: []step{fail(idempotency.NotSent(nil))}})).Do(t.Context(), "k", book)
+		require.ErrorIs(t, err, idempotency.ErrNotSent)
+		require.ErrorContains(t, err, "nothing was sent")
+	})
 	require.EqualError(t, &idempotency.Rejection{Code: "declined"}, "idempotency: rejected: declined")
 	require.EqualError(t, &idempotency.PanicError{Value: "boom"}, "idempotency: panic: boom")
 	require.EqualError(t, &idempotency.PanicError{}, "idempotency: runtime.Goexit was called")

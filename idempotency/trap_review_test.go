@@ -2,9 +2,12 @@ package idempotency_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -319,4 +322,52 @@ func TestFingerprint(t *testing.T) {
 		_, err = wrap(t, store, c).Do(t.Context(), "k", purchase{"book", 2})
 		require.NoError(t, err)
 	})
+}
+
+// sealed stands for an encrypting codec: the same value never gives the same bytes, so that the fingerprint is its own.
+type sealed struct{ n *atomic.Int64 }
+
+func (c sealed) Encode(id idempotency.ID, v any) ([]byte, error) {
+	data, err := json.Marshal(v)
+	return fmt.Appendf(nil, "%d %s|%s", c.n.Add(1), id.Key, data), err
+}
+
+func (c sealed) Decode(id idempotency.ID, data []byte, v any) error {
+	head, rest, _ := strings.Cut(string(data), "|")
+	if _, key, _ := strings.Cut(head, " "); key != id.Key {
+		return errors.New("sealed for another call")
+	}
+	return json.Unmarshal([]byte(rest), v)
+}
+
+func (c sealed) Fingerprint(id idempotency.ID, v any) ([]byte, error) {
+	data, err := json.Marshal(v)
+	return fmt.Appendf(nil, "secret %s %s", id.Key, data), err
+}
+
+// T21: with a codec that encrypts, the fingerprint is keyed, and works all the same.
+func TestACodecThatEncrypts(t *testing.T) {
+	for name, fingerprint := range map[string]func(purchase) any{
+		"all of the request": nil,
+		"part of it":         func(o purchase) any { return o.Item },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				p := &provider{script: []step{pay}}
+				c := blind(p)
+				c.Codec, c.Fingerprint = sealed{&atomic.Int64{}}, fingerprint
+				store := newStore()
+				for range 3 {
+					for _, s := range []idempotency.Store{store, newFaulty(store)} {
+						res, err := wrap(t, s, c).Do(t.Context(), "k", book)
+						require.NoError(t, err)
+						require.Equal(t, paid(book, 1), res.Value)
+						_, err = wrap(t, s, c).Do(t.Context(), "k", lamp)
+						require.ErrorIs(t, err, idempotency.ErrKeyReused)
+					}
+				}
+				require.Len(t, p.sendings(), 1)
+			})
+		})
+	}
 }
