@@ -21,7 +21,7 @@ type Call[In, Out any] struct {
 	// Send makes one attempt. It must pass a.Key to the provider with the request, must not retry by itself (turn an
 	// SDK's own retries off), and should respect ctx. Its error says what happened: see [Rejected], [Accepted],
 	// [NotSent] and [Replayed]; any other error, and a panic, mean that the outcome is unknown. It is called from
-	// several goroutines, but never twice at once for one key.
+	// several goroutines, but never twice at once for one key in one process.
 	Send func(ctx context.Context, a Attempt, in In) (Out, error)
 
 	// Namespace keeps the provider keys of deployments that share an account at the provider apart ("shop-prod",
@@ -94,7 +94,7 @@ type Call[In, Out any] struct {
 	// record ([ErrValueOmitted]). Default 1 MiB.
 	MaxBytes int
 
-	// Scoped refuses calls without For, where every key must belong to somebody.
+	// Scoped refuses calls without a scope (For), where every key must belong to somebody.
 	Scoped bool
 
 	// Fingerprint returns the part of a request that makes it the same request, leaving out volatile fields. It is

@@ -3,7 +3,7 @@ package idempotency
 import "time"
 
 // Hooks are told what happens. Any of them may be nil. They are called synchronously, from several goroutines at once,
-// and must return quickly; a panic in one is swallowed. Errors and messages may hold what a provider said.
+// and must return quickly; a panic in one is swallowed, runtime.Goexit is not. Errors and messages may hold what a provider said.
 type Hooks struct {
 	// Attempt is called after every attempt.
 	Attempt func(AttemptEvent)

@@ -165,14 +165,14 @@ func (e *engine) verdict(ctx context.Context, id ID, ans answer, seen *asOf, ref
 		}
 		return rec, err
 	}
-	o, fence := e.weigh(&rec, &ans, seen, ref)
+	o, applies := e.weigh(&rec, &ans, seen, ref)
 	switch {
-	case o.State == StateAbsent && (rec.State.Settled() || rec.Late):
+	case !applies && (rec.State.Settled() || rec.Late):
 		return e.contradict(rec, ans)
-	case o.State == StateAbsent: // a call runs, or has not been sent: there is nothing to apply it to now
+	case !applies: // a call runs, or has not been sent: there is nothing to apply it to now
 		return rec, &PendingError{ID: id, State: rec.State, after: e.poll}
 	}
-	rec, err = e.outside(ctx, Lease{ID: id, Fence: fence}, o)
+	rec, err = e.outside(ctx, Lease{ID: id, Fence: rec.Fence}, o)
 	switch {
 	case errors.Is(err, ErrLeaseLost): // it has moved on since: whoever asked must ask again
 		return rec, &PendingError{ID: id, State: rec.State, after: e.poll, hidden: hidden{err}}
@@ -201,27 +201,23 @@ func recorded(rec Record) State {
 	return rec.State
 }
 
-// weigh says what a verdict that is not positive makes of a record at rest. StateAbsent: nothing, now.
-func (e *engine) weigh(rec *Record, ans *answer, seen *asOf, ref string) (Outcome, uint64) {
+// weigh says what a verdict that is not positive makes of a record; only one at rest can be judged.
+func (e *engine) weigh(rec *Record, ans *answer, seen *asOf, ref string) (o Outcome, applies bool) {
 	resting := !rec.Lapsed && !rec.Late && (rec.State == StateAccepted || rec.State == StateUnknown || rec.State == StateAbandoned)
 	if !resting {
-		return Outcome{}, 0
+		return o, false
 	}
 	hint := e.rest(&Record{From: rec.State, Ambiguous: rec.Ambiguous, ReplayedError: rec.ReplayedError, Code: rec.Code, Message: rec.Message}, rec.Ambiguous, 0)
-	switch ans.kind {
-	case declined, didNotHappen:
-		named := ans.kind == declined && ref != "" && rec.State == StateAccepted && rec.Ref == ref && !rec.Ambiguous // T64
-		quiet := seen != nil && !seen.lapsed && seen.fence == rec.Fence && seen.state == rec.State && seen.lastSent >= e.settling
-		if named || quiet {
-			return e.negative(rec, ans), rec.Fence
-		}
-		if seen != nil {
-			return Outcome{}, 0 // it says what it is based on, and that does not hold
-		}
-	default:
+	if ans.kind != declined && ans.kind != didNotHappen {
 		hint.Due = e.dueIn(ans.after, rec)
+		return hint, true
 	}
-	return hint, rec.Fence
+	named := ans.kind == declined && ref != "" && rec.State == StateAccepted && rec.Ref == ref && !rec.Ambiguous // T64
+	quiet := seen != nil && !seen.lapsed && seen.fence == rec.Fence && seen.state == rec.State && seen.lastSent >= e.settling
+	if named || quiet {
+		return e.negative(rec, ans), true
+	}
+	return hint, seen == nil // one that says what it is based on, where that does not hold, is no hint either
 }
 
 // contradict reports a verdict that is not what was recorded; one that agrees is no error.

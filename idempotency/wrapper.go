@@ -73,6 +73,7 @@ func Wrap[In, Out any](store Store, call Call[In, Out]) (*Wrapper[In, Out], erro
 		closing:     make(chan struct{}),
 		wake:        make(chan struct{}, 1),
 		flights:     map[flightKey]*flight{},
+		stuck:       map[ID]int{},
 		send:        c.send,
 		lookup:      c.lookup,
 		sameAs:      c.sameAs,
@@ -115,6 +116,7 @@ func (w *Wrapper[In, Out]) For(scope string) *Wrapper[In, Out] {
 // [*UnknownError] (do not pay again), [*UnrecordedError] (Result.Value is set beside it), [ErrKeyReused] (the key belongs to
 // another request) and the other errors of this package. It is never a bare context error.
 //
+// A key belongs to the request that it was first used with, also after ErrNotSent for as long as the store remembers it.
 // The caller whose Do made the call gets the value that Send returned; every other one decodes a copy of its own.
 func (w *Wrapper[In, Out]) Do(ctx context.Context, key string, in In) (Result[Out], error) {
 	id, request, fp, err := w.begin(key, in)
@@ -170,8 +172,8 @@ func (w *Wrapper[In, Out]) begin(key string, in In) (id ID, request []byte, fp f
 
 func (w *Wrapper[In, Out]) id(key string) (ID, error) {
 	id := ID{Operation: w.e.name, Scope: w.scope, Key: key}
-	if w.call.Scoped && !w.scoped {
-		return id, fmt.Errorf("idempotency: %s %q has no scope and Call.Scoped is set: say whose key it is with For", id.Operation, key)
+	if w.call.Scoped && w.scope == "" {
+		return id, fmt.Errorf("idempotency: %s %q has no scope and Call.Scoped is set: say whose key it is with For, which must not be empty", id.Operation, key)
 	}
 	return id, id.Validate()
 }
