@@ -11,10 +11,10 @@ func (r *run) ask(c *claim) (o Outcome, more bool) {
 	e := r.e
 	began := time.Now()
 	if e.slots != nil && !e.slots.TryAcquire(1) {
-		return e.rest(&c.rec, c.rec.Ambiguous, e.dueIn(e.askAgain(&c.rec), &c.rec)), false
+		return e.rest(&r.rec, r.rec.Ambiguous, e.dueIn(e.askAgain(&r.rec), &r.rec)), false
 	}
-	a := e.attemptOf(c, c.rec.Attempts)
-	t := &try[answer]{r: r, a: a, rec: &c.rec, fn: e.lookup, failed: lookupFailed, late: func(*run, answer) {}}
+	a := r.attemptOf(c, r.rec.Attempts)
+	t := &try[answer]{r: r, a: a, request: r.rec.Request, fn: e.lookup, failed: lookupFailed, late: func(*run, answer) {}}
 	ans, over := t.run(c)
 	if !over {
 		ans.err = errStuck
@@ -23,7 +23,7 @@ func (r *run) ask(c *claim) (o Outcome, more bool) {
 		ans.kind = dontKnow
 		r.lastErr = ans.err
 	}
-	believed := ans.kind == happened || e.believes(ans.kind, &c.rec)
+	believed := ans.kind == happened || e.believes(ans.kind, &r.rec)
 	hook(e.hooks.Asked, AskedEvent{ID: r.id, Verdict: ans.kind.String(), Believed: believed, Err: ans.err, Took: time.Since(began)})
 
 	if ans.kind == happened {
@@ -31,19 +31,19 @@ func (r *run) ask(c *claim) (o Outcome, more bool) {
 	}
 	negative := ans.kind == declined || ans.kind == didNotHappen
 	if negative && believed {
-		return e.negative(&c.rec, &ans), true
+		return e.negative(&r.rec, &ans), true
 	}
-	again := e.askAgain(&c.rec)
+	again := e.askAgain(&r.rec)
 	switch {
 	case ans.kind == stillPending:
 		again = max(ans.after, e.recovery.Initial)
 	case negative: // T4: a request may still be on its way; ask when it cannot be
-		again = max(again, e.settling-c.rec.LastSent)
+		again = max(again, e.settling-r.rec.LastSent)
 	}
 	if next, err := r.pause(cmp.Or(ans.err, errNoAnswer)); err == nil {
 		again, more = max(again, next), true
 	}
-	o = e.rest(&c.rec, c.rec.Ambiguous, e.dueIn(again, &c.rec))
+	o = e.rest(&r.rec, r.rec.Ambiguous, e.dueIn(again, &r.rec))
 	if ans.err != nil {
 		o.Message = text(ans.err)
 	}
@@ -83,12 +83,13 @@ func (r *run) giveUp(rec *Record) Outcome {
 
 // restFor is how long a record rests between two turns: until it makes sense to ask, or by the policy's delay, which grows
 // with the attempts made so far.
-func (e *engine) restFor(c *claim, o *Outcome) time.Duration {
+func (r *run) restFor(c *claim, o *Outcome) time.Duration {
+	e := r.e
 	switch {
 	case o.State == StateFree:
 		return 0 // its caller decides
 	case o.State == StateScheduled, e.maySendAgain(c.firstSent(time.Now()), o.ReplayedError):
-		return e.recovery.Delay(max(c.rec.Attempts+o.Attempts, 1))
+		return e.recovery.Delay(max(r.rec.Attempts+o.Attempts, 1))
 	case e.canAsk:
 		return e.askAgain(&Record{})
 	}

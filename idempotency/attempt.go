@@ -22,19 +22,19 @@ func (r *run) work(c *claim) (more bool, err error) {
 	defer r.e.leases.remove(c)
 	defer c.cancel(nil)
 	var o Outcome
-	switch todo := r.e.next(&c.rec); {
+	switch todo := r.e.next(&r.rec); {
 	case (todo == stepSend || todo == stepAsk) && r.e.isStuck(r.id):
 		// What an earlier attempt may still send, nobody can ask about; and no other may run beside it.
 		r.lastErr = errStuck
-		o = r.restAfter(c, sending{ambiguous: c.rec.Ambiguous, replayed: c.rec.ReplayedError}, r.e.timeout)
+		o = r.restAfter(c, sending{ambiguous: r.rec.Ambiguous, replayed: r.rec.ReplayedError}, r.e.timeout)
 	case todo == stepSend:
 		o, more = r.sendAll(c)
 	case todo == stepAsk:
 		o, more = r.ask(c)
 	case todo == stepGiveUp:
-		o = r.giveUp(&c.rec)
+		o = r.giveUp(&r.rec)
 	default:
-		o = r.e.rest(&c.rec, c.rec.Ambiguous, r.e.dueIn(Never, &c.rec))
+		o = r.e.rest(&r.rec, r.rec.Ambiguous, r.e.dueIn(Never, &r.rec))
 		o.Message = cmp.Or(o.Message, "the process that made the last attempt has not reported its outcome")
 	}
 	err = r.settle(c, &o)
@@ -51,8 +51,8 @@ type sending struct {
 // sendAll makes attempts within the policy, for as long as section 5 of the design allows them.
 func (r *run) sendAll(c *claim) (o Outcome, more bool) {
 	e := r.e
-	s := sending{ambiguous: c.rec.Ambiguous, replayed: c.rec.ReplayedError}
-	marked := c.rec.Sending
+	s := sending{ambiguous: r.rec.Ambiguous, replayed: r.rec.ReplayedError}
+	marked := r.rec.Sending
 	for {
 		if err := r.clear(c, &marked); err != nil {
 			if r.lastErr == nil {
@@ -60,7 +60,7 @@ func (r *run) sendAll(c *claim) (o Outcome, more bool) {
 			}
 			return r.restAfter(c, s, 0), false
 		}
-		res := r.attempt(c, c.rec.Attempts+s.attempts+1)
+		res := r.attempt(c, r.rec.Attempts+s.attempts+1)
 		if o, settled := r.judge(c, &s, &res); settled {
 			return o, false
 		}
@@ -91,9 +91,9 @@ func (r *run) judge(c *claim, s *sending, res *result) (o Outcome, settled bool)
 		r.live = res.live
 		return Outcome{State: StateSucceeded, Value: res.value, Omitted: res.omitted != nil, Message: text(res.omitted), Attempts: s.attempts}, true
 	case classAccepted:
-		o = Outcome{State: StateAccepted, Ambiguous: ambiguous, Ref: res.accepted.ref, Due: e.dueIn(Never, &c.rec), Attempts: s.attempts}
+		o = Outcome{State: StateAccepted, Ambiguous: ambiguous, Ref: res.accepted.ref, Due: e.dueIn(Never, &r.rec), Attempts: s.attempts}
 		if e.canAsk {
-			o.Due = e.dueIn(res.accepted.after, &c.rec)
+			o.Due = e.dueIn(res.accepted.after, &r.rec)
 		}
 		return o, true
 	case classRejected:
@@ -112,11 +112,11 @@ func (r *run) judge(c *claim, s *sending, res *result) (o Outcome, settled bool)
 
 // restAfter is the outcome of a claim that ends without one: the record rests at least for that long.
 func (r *run) restAfter(c *claim, s sending, delay time.Duration) Outcome {
-	o := r.e.rest(&c.rec, s.ambiguous, 0)
+	o := r.e.rest(&r.rec, s.ambiguous, 0)
 	o.ReplayedError = s.replayed
 	o.Attempts = s.attempts
 	o.Message = text(r.lastErr)
-	o.Due = r.e.dueIn(max(min(delay, r.e.recovery.Max), r.e.restFor(c, &o)), &c.rec)
+	o.Due = r.e.dueIn(max(min(delay, r.e.recovery.Max), r.restFor(c, &o)), &r.rec)
 	return o
 }
 
@@ -131,6 +131,9 @@ func asked(err error) time.Duration {
 
 // pause asks the policy how long to wait after a failure, or why not to go on.
 func (r *run) pause(err error) (delay time.Duration, stop error) {
+	if r.sched == nil {
+		r.schedule()
+	}
 	stop = guard(func() (err2 error) { // Retry.OnRetry is not ours
 		delay, err2 = r.sched.Next(err)
 		return err2
@@ -170,7 +173,7 @@ type result struct {
 func (r *run) attempt(c *claim, number int) (res result) {
 	e := r.e
 	began := time.Now()
-	a := e.attemptOf(c, number)
+	a := r.attemptOf(c, number)
 	switch done, err := e.breaker.Allow(); {
 	case err != nil:
 		res.class, res.err = classNotSent, err
@@ -186,7 +189,7 @@ func (r *run) attempt(c *claim, number int) (res result) {
 }
 
 func (r *run) sendOnce(c *claim, a Attempt) (res result) {
-	t := &try[sent]{r: r, a: a, rec: &c.rec, fn: r.e.send, failed: sendFailed, late: (*run).late}
+	t := &try[sent]{r: r, a: a, request: r.rec.Request, fn: r.e.send, failed: sendFailed, late: (*run).late}
 	t.a.resent = &t.resent
 	res.ran = true
 	out, over := t.run(c)
@@ -212,19 +215,19 @@ func verdictForBreaker(ctx context.Context, res *result) error {
 }
 
 // attemptOf is what Send and Lookup are told.
-func (e *engine) attemptOf(c *claim, number int) Attempt {
+func (r *run) attemptOf(c *claim, number int) Attempt {
 	a := Attempt{
-		Key:       providerKey(e.namespace, c.rec.ID).String(),
-		Scope:     c.rec.ID.Scope,
-		ID:        c.rec.ID.Key,
+		Key:       providerKey(r.e.namespace, r.rec.ID).String(),
+		Scope:     r.rec.ID.Scope,
+		ID:        r.rec.ID.Key,
 		Number:    number,
 		FirstSent: c.began,
-		Ref:       c.rec.Ref,
+		Ref:       r.rec.Ref,
 	}
-	if c.rec.FirstSent != Never {
-		a.FirstSent = c.began.Add(-c.rec.FirstSent)
+	if r.rec.FirstSent != Never {
+		a.FirstSent = c.began.Add(-r.rec.FirstSent)
 	}
-	if c.rec.Ambiguous {
+	if r.rec.Ambiguous {
 		a.Ref = "" // T65
 	}
 	return a

@@ -24,8 +24,8 @@ type engine struct {
 	peeker    Peeker    // nil if the store has none
 	tx        TxSettler // nil if the store has none, or nobody is to be told
 
-	send      func(ctx context.Context, a Attempt, r *Record) sent
-	lookup    func(ctx context.Context, a Attempt, r *Record) answer
+	send      func(ctx context.Context, a Attempt, request []byte) sent
+	lookup    func(ctx context.Context, a Attempt, request []byte) answer
 	onSettled func(ctx context.Context, r *Record) error // nil if nobody is to be told
 	sameAs    func(r *Record, fp fingerprint) bool       // reads r's request as today's In
 

@@ -82,8 +82,7 @@ func (e *engine) join(ctx context.Context, key flightKey, request []byte) (f *fl
 		return f, true, nil
 	}
 	f = &flight{key: key, request: bytes.Clone(request), done: make(chan struct{}), waiters: 1}
-	f.e, f.run.id, f.sched, f.run.flight = e, key.id, e.policy.Schedule(), f
-	f.values, f.detached.id = ctx, key.id
+	f.begin(ctx, e, key.id, f)
 	e.flights[key] = f
 	e.owned.Add(1)
 	go f.fly()
@@ -173,17 +172,28 @@ func (f *flight) fly() {
 
 // run is one goroutine's work on one call: a flight's, or recovery's.
 type run struct {
-	e  *engine
-	id ID
+	e *engine
 	detached
-	sched   retry.Schedule
+	sched   *retry.Schedule // nil until it is needed
 	flight  *flight         // nil in recovery
 	first   claim           // the claim, or the first of several
 	stop    <-chan struct{} // closed when no further attempt is wanted; the claim is handed over
-	rec     Record          // as it was seen last
+	rec     Record          // as it was seen last; while a claim is worked on, as it was claimed
 	worked  bool            // at least one claim was worked on
 	lastErr error
 	live    any // what Send returned
+}
+
+func (r *run) begin(ctx context.Context, e *engine, id ID, f *flight) {
+	r.e, r.values, r.id, r.flight = e, ctx, id, f
+	if e.policy.Budget != nil || e.policy.Elapsed > 0 { // these count from the beginning, and also what succeeds
+		r.schedule()
+	}
+}
+
+func (r *run) schedule() {
+	s := r.e.policy.Schedule()
+	r.sched = &s
 }
 
 // base is the context of everything that is done for the call.

@@ -9,8 +9,8 @@ import (
 // claim is a record that this process owns, for as long as its lease is renewed.
 type claim struct {
 	lease Lease
-	rec   Record    // as it was claimed; its ages count from began
-	began time.Time // before the claim was asked for, so ages are never underestimated
+	began time.Time     // before the claim was asked for: the record's ages count from here, and are never underestimated
+	first time.Duration // the record's FirstSent when it was claimed
 
 	ctx    context.Context // of its attempts; ends with ErrLeaseLost as its cause
 	cancel context.CancelCauseFunc
@@ -26,7 +26,7 @@ func (r *run) hold(token Token, began time.Time) *claim {
 		c = new(claim)
 	}
 	c.lease = Lease{ID: r.rec.ID, Fence: r.rec.Fence, Token: token}
-	c.rec = r.rec
+	c.first = r.rec.FirstSent
 	c.began, c.until = began, began.Add(r.e.leaseFor)
 	c.ctx, c.cancel = context.WithCancelCause(r.base())
 	r.e.leases.add(c)
@@ -53,10 +53,10 @@ func (c *claim) extended(asked time.Time, d time.Duration) {
 // firstSent is the present age of the first possible sending.
 func (c *claim) firstSent(now time.Time) time.Duration {
 	passed := between(c.began, now)
-	if c.rec.FirstSent == Never {
+	if c.first == Never {
 		return passed // the mark is younger than the claim
 	}
-	return c.rec.FirstSent + passed
+	return c.first + passed
 }
 
 // between is the longer of what the two clocks say.

@@ -74,7 +74,8 @@ func (w *crew) pass(ctx context.Context) (taken int, err error) {
 
 // driveDue takes one due call a step further. It is detached from ctx, which only says that no new attempt is wanted.
 func (e *engine) driveDue(ctx context.Context, rec Record, token Token, began time.Time) {
-	r := &run{e: e, id: rec.ID, detached: detached{values: ctx, id: rec.ID}, sched: e.policy.Schedule(), stop: ctx.Done(), rec: rec}
+	r := &run{stop: ctx.Done(), rec: rec}
+	r.begin(ctx, e, rec.ID, nil)
 	defer e.nudge(rec.ID)
 	if rec.State != StateRunning { // a claim to notify: it is not renewed, it runs out
 		if rec.Notify {

@@ -14,7 +14,7 @@ const unrecordedAfter = 2 * time.Second
 func (r *run) settle(c *claim, o *Outcome) error {
 	e := r.e
 	// A call that is asked about stays abandoned again and again; that is told once.
-	o.Notify = e.onSettled != nil && (c.rec.From != StateAbandoned || o.State != StateAbandoned)
+	o.Notify = e.onSettled != nil && (r.rec.From != StateAbandoned || o.State != StateAbandoned)
 	e.leases.remove(c) // T17: a renewal that is under way finds the claim settled, which is no loss
 	err := r.record(&c.lease, o, c)
 	if err != nil && isRuling(err) {
@@ -175,8 +175,9 @@ func (e *engine) notify(base context.Context, l *Lease, rec Record) {
 
 // late is called with what a Send returned after its attempt was over.
 func (r *run) late(s sent) {
-	after := &run{e: r.e, id: r.id, detached: detached{values: r.values, id: r.id}}
 	if s.err == nil {
+		after := &run{}
+		after.begin(r.values, r.e, r.id, nil)
 		_ = after.succeeded(&Outcome{State: StateSucceeded, Value: s.value, Omitted: s.omitted != nil, Message: text(s.omitted)})
 	}
 }

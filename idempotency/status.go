@@ -59,7 +59,7 @@ func (w *Wrapper[In, Out]) status(rec Record) (Status[Out], error) {
 	}
 	if hasValue(&rec) {
 		var err error
-		s.Value, err = decode[Out](w.call.Codec, &rec, rec.Value)
+		s.Value, err = decode[Out](w.call.Codec, rec.ID, rec.Value)
 		return s, err
 	}
 	return s, nil

@@ -10,8 +10,8 @@ import (
 type try[T any] struct {
 	r       *run
 	a       Attempt
-	rec     *Record
-	fn      func(context.Context, Attempt, *Record) T
+	request []byte
+	fn      func(context.Context, Attempt, []byte) T
 	failed  func(error) T // what a panic, Goexit (T10) or a context that ended before fn ran comes back as
 	late    func(*run, T) // is told what fn returned after the attempt was over
 	resent  bool
@@ -86,7 +86,7 @@ func (t *try[T]) call(ctx context.Context) {
 	if ctx.Err() != nil {
 		v = t.failed(NotSent(errLate))
 	} else {
-		v = t.fn(ctx, t.a, t.rec)
+		v = t.fn(ctx, t.a, t.request)
 	}
 	returned = true
 }

@@ -7,13 +7,13 @@ import (
 
 // This file is where bytes become In and Out: the functions that a Wrapper hands to its engine.
 
-func decode[T any](c Codec, rec *Record, data []byte) (v T, err error) {
+func decode[T any](c Codec, id ID, data []byte) (v T, err error) {
 	err = guard(func() (err error) {
-		v, err = decodeWith[T](c, rec.ID, data)
+		v, err = decodeWith[T](c, id, data)
 		return err
 	})
 	if err != nil { // T34: never a miss
-		return v, fmt.Errorf("idempotency: the record of %s %q (%s) cannot be read as %T, it was written by another version or codec: %w", rec.ID.Operation, rec.ID.Key, rec.State, v, err)
+		return v, fmt.Errorf("idempotency: the record of %s %q cannot be read as %T, it was written by another version or codec: %w", id.Operation, id.Key, v, err)
 	}
 	return v, nil
 }
@@ -42,8 +42,9 @@ func (c *Call[In, Out]) encode(id ID, out Out) (data []byte, live any, omitted e
 
 // send sends what is stored, never what a caller holds: so every attempt of every process sends the same, and nobody can
 // change it meanwhile.
-func (c *Call[In, Out]) send(ctx context.Context, a Attempt, rec *Record) (s sent) {
-	in, err := decode[In](c.Codec, rec, rec.Request)
+func (c *Call[In, Out]) send(ctx context.Context, a Attempt, request []byte) (s sent) {
+	id := ID{c.Name, a.Scope, a.ID}
+	in, err := decode[In](c.Codec, id, request)
 	if err != nil {
 		s.err = NotSent(err)
 		return s
@@ -53,12 +54,13 @@ func (c *Call[In, Out]) send(ctx context.Context, a Attempt, rec *Record) (s sen
 		s.err = err
 		return s
 	}
-	s.value, s.live, s.omitted = c.encode(rec.ID, out)
+	s.value, s.live, s.omitted = c.encode(id, out)
 	return s
 }
 
-func (c *Call[In, Out]) lookup(ctx context.Context, a Attempt, rec *Record) answer {
-	in, err := decode[In](c.Codec, rec, rec.Request)
+func (c *Call[In, Out]) lookup(ctx context.Context, a Attempt, request []byte) answer {
+	id := ID{c.Name, a.Scope, a.ID}
+	in, err := decode[In](c.Codec, id, request)
 	if err != nil {
 		return answer{err: err}
 	}
@@ -68,7 +70,7 @@ func (c *Call[In, Out]) lookup(ctx context.Context, a Attempt, rec *Record) answ
 	}
 	ans := answer{kind: v.kind, code: v.code, message: v.message, after: v.after}
 	if v.kind == happened {
-		ans.value, _, ans.omitted = c.encode(rec.ID, v.value)
+		ans.value, _, ans.omitted = c.encode(id, v.value)
 	}
 	return ans
 }
@@ -76,12 +78,12 @@ func (c *Call[In, Out]) lookup(ctx context.Context, a Attempt, rec *Record) answ
 func (c *Call[In, Out]) settled(ctx context.Context, rec *Record) (err error) {
 	s := Settled[In, Out]{Scope: rec.ID.Scope, Key: rec.ID.Key, State: rec.State, Omitted: rec.Omitted, Late: rec.Late}
 	if len(rec.Fingerprint) > 0 && !rec.Expired { // a tombstone has no request
-		if s.In, err = decode[In](c.Codec, rec, rec.Request); err != nil {
+		if s.In, err = decode[In](c.Codec, rec.ID, rec.Request); err != nil {
 			return err
 		}
 	}
 	if hasValue(rec) {
-		if s.Value, err = decode[Out](c.Codec, rec, rec.Value); err != nil {
+		if s.Value, err = decode[Out](c.Codec, rec.ID, rec.Value); err != nil {
 			return err
 		}
 	}

@@ -185,7 +185,7 @@ func (w *Wrapper[In, Out]) result(rec *Record, err error, replayed bool) (Result
 		return res, err
 	}
 	var broken error
-	if res.Value, broken = decode[Out](w.call.Codec, rec, rec.Value); broken != nil {
+	if res.Value, broken = decode[Out](w.call.Codec, rec.ID, rec.Value); broken != nil {
 		return Result[Out]{}, errors.Join(broken, err)
 	}
 	return res, err
