@@ -61,7 +61,7 @@ func (r *run) sendAll(c *claim) (o Outcome, more bool) {
 			return r.restAfter(c, s, 0), false
 		}
 		res := r.attempt(c, r.rec.Attempts+s.attempts+1)
-		if o, settled := r.judge(c, &s, &res); settled {
+		if o, settled := r.judge(&s, &res); settled {
 			return o, false
 		}
 		delay, err := r.pause(res.err)
@@ -78,7 +78,7 @@ func (r *run) sendAll(c *claim) (o Outcome, more bool) {
 }
 
 // judge says what an attempt means: the outcome, if it is one, or what it adds to s.
-func (r *run) judge(c *claim, s *sending, res *result) (o Outcome, settled bool) {
+func (r *run) judge(s *sending, res *result) (o Outcome, settled bool) {
 	e := r.e
 	r.lastErr = res.err
 	if res.ran {
