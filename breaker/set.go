@@ -71,6 +71,8 @@ func (s *Set[K]) Get(key K) *Breaker {
 }
 
 func (s *Set[K]) insert(key K) *Breaker {
+	c := s.cfg
+	c.Name += fmt.Sprintf("[%v]", key) // the key's String is not ours: not under the lock
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m := s.byKey[key]; m != nil {
@@ -84,8 +86,6 @@ func (s *Set[K]) insert(key K) *Breaker {
 	} else {
 		delete(s.byKey, s.ring[place].key)
 	}
-	c := s.cfg
-	c.Name += fmt.Sprintf("[%v]", key)
 	m := &member[K]{key: key, breaker: New(c)}
 	s.ring[place] = m // not yet used: a key that is asked for once goes before one that comes back
 	s.byKey[key] = m

@@ -14,7 +14,7 @@ func (r *run) ask(c *claim) (o Outcome, more bool) {
 		return e.rest(&r.rec, r.rec.Ambiguous, e.dueIn(e.askAgain(&r.rec), &r.rec)), false
 	}
 	a := r.attemptOf(c, r.rec.Attempts)
-	t := &try[answer]{r: r, a: a, request: r.rec.Request, fn: e.lookup, failed: lookupFailed, late: func(*run, answer) {}}
+	t := &try[answer]{r: r, a: a, request: r.rec.Request, fn: e.lookup, failed: lookupFailed, late: (*run).lateAnswer}
 	ans, over := t.run(c)
 	if !over {
 		ans.err = errStuck
@@ -40,6 +40,7 @@ func (r *run) ask(c *claim) (o Outcome, more bool) {
 	case negative: // T4: a request may still be on its way; ask when it cannot be
 		again = max(again, e.settling-r.rec.LastSent)
 	}
+	again = max(again, asked(ans.err))
 	if next, err := r.pause(cmp.Or(ans.err, errNoAnswer)); err == nil {
 		again, more = max(again, next), true
 	}

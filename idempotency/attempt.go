@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -51,6 +52,9 @@ type sending struct {
 // sendAll makes attempts within the policy, for as long as section 5 of the design allows them.
 func (r *run) sendAll(c *claim) (o Outcome, more bool) {
 	e := r.e
+	if r.sched == nil && (e.policy.Budget != nil || e.policy.Elapsed > 0) { // these count from the first attempt, and what succeeds
+		r.schedule()
+	}
 	s := sending{ambiguous: r.rec.Ambiguous, replayed: r.rec.ReplayedError}
 	marked := r.rec.Sending
 	for {
@@ -97,7 +101,7 @@ func (r *run) judge(s *sending, res *result) (o Outcome, settled bool) {
 		}
 		return o, true
 	case classRejected:
-		no := &Rejection{Code: res.rejected.code, Message: res.rejected.Error()}
+		no := &Rejection{Code: cut(res.rejected.code, MaxKey), Message: text(res.rejected)}
 		if e.settles(no, ambiguous) {
 			return Outcome{State: StateRejected, Code: no.Code, Message: no.Message, Attempts: s.attempts}, true
 		}
@@ -116,15 +120,18 @@ func (r *run) restAfter(c *claim, s sending, delay time.Duration) Outcome {
 	o.ReplayedError = s.replayed
 	o.Attempts = s.attempts
 	o.Message = text(r.lastErr)
-	o.Due = r.e.dueIn(max(min(delay, r.e.recovery.Max), r.restFor(c, &o)), &r.rec)
+	o.Due = r.e.dueIn(max(delay, r.restFor(c, &o)), &r.rec)
 	return o
 }
+
+// maxAsked bounds the Retry-After that is obeyed between turns.
+const maxAsked = time.Hour
 
 // asked is how long the provider asked to be left alone: longer than the policy waits, or the call would go on.
 func asked(err error) time.Duration {
 	var after interface{ RetryAfter() time.Duration }
 	if errors.As(err, &after) {
-		return after.RetryAfter()
+		return min(after.RetryAfter(), maxAsked)
 	}
 	return 0
 }
@@ -208,7 +215,7 @@ func verdictForBreaker(ctx context.Context, res *result) error {
 	switch {
 	case res.class == classSucceeded, res.class == classRejected, res.class == classAccepted:
 		return nil
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, res.local:
 		return context.Canceled
 	}
 	return res.err
@@ -233,14 +240,17 @@ func (r *run) attemptOf(c *claim, number int) Attempt {
 	return a
 }
 
+// text is an error's text as it is stored: bounded, and valid in any database.
 func text(err error) string {
 	if err == nil {
 		return ""
 	}
-	s := err.Error()
 	const most = 1000
-	if len(s) > most {
-		s = s[:most]
-	}
-	return s
+	s := ""
+	_ = guard(func() error { s = err.Error(); return nil })
+	return cut(s, most)
+}
+
+func cut(s string, most int) string {
+	return strings.ToValidUTF8(strings.ReplaceAll(s[:min(len(s), most)], "\x00", ""), "")
 }

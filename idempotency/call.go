@@ -18,7 +18,8 @@ type Call[In, Out any] struct {
 	// share a store.
 	Name string
 
-	// Send makes one attempt. It must pass a.Key to the provider with the request, must not retry by itself (turn an
+	// Send makes one attempt. It is given the request as the Codec reads it back from what was stored, so that all
+	// attempts, of all processes, send the same. It must pass a.Key to the provider with the request, must not retry by itself (turn an
 	// SDK's own retries off), and should respect ctx. Its error says what happened: see [Rejected], [Accepted],
 	// [NotSent] and [Replayed]; any other error, and a panic, mean that the outcome is unknown. It is called from
 	// several goroutines, but never twice at once for one key in one process.
@@ -50,7 +51,7 @@ type Call[In, Out any] struct {
 	Timeout time.Duration
 
 	// Grace is how long a Send whose context has ended may take to return. Then the attempt is over, with an unknown
-	// outcome; what Send returns later is handed in as a verdict. Default 1 s.
+	// outcome; a success that Send returns later is handed in as a verdict. Default 1 s.
 	Grace time.Duration
 
 	// Lease is how long a claim lasts unless it is renewed, and so how long a call of a crashed process waits for another
@@ -65,7 +66,7 @@ type Call[In, Out any] struct {
 	// Breaker, if set, is asked before every attempt. A refusal counts as not sent.
 	Breaker *breaker.Breaker
 
-	// MaxInFlight bounds the attempts under way at once in this wrapper. One too many counts as not sent. Zero: no bound.
+	// MaxInFlight bounds the attempts and questions under way at once in this wrapper. One too many counts as not sent. Zero: no bound.
 	MaxInFlight int
 
 	// GiveUp is when a call that has not been settled is given up, counted from its first Do or Start: one that was never
@@ -106,7 +107,7 @@ type Call[In, Out any] struct {
 
 	// OnSettled is told of every call that settles or is abandoned, whoever learned of it: this process, another one, a
 	// webhook, an operator. See [Settled]. Until it has returned nil, Run calls it again; an error does not undo the
-	// outcome. It must not take longer than Lease.
+	// outcome. It must not take longer than Lease; a Do that made the call returns after it.
 	//
 	// On a store with transactions ([TxSettler]) it runs in the settling transaction, and its effects there happen exactly
 	// once. Elsewhere it is called at least once: start what follows first, under keys derived from this call's
@@ -175,6 +176,9 @@ const (
 	defaultConcurrency = 8
 	defaultMaxBytes    = 1 << 20
 	minKeyMargin       = time.Minute
+
+	shortest = time.Millisecond
+	longest  = 365 * 24 * time.Hour
 )
 
 // prepare sets defaults and says what is wrong, in the words of the field, its value and the remedy.
@@ -206,6 +210,16 @@ func (c *Call[In, Out]) prepare() error {
 		}
 		if *d.value == 0 {
 			*d.value = d.zero
+		}
+	}
+	for _, d := range []struct {
+		field string
+		value time.Duration
+	}{
+		{"Timeout", c.Timeout}, {"Grace", c.Grace}, {"Lease", c.Lease}, {"Settling", c.Settling}, {"SettleFor", c.SettleFor}, {"Poll", c.Poll},
+	} {
+		if d.value != 0 && (d.value < shortest || d.value > longest) {
+			return fmt.Errorf("idempotency: Call.%s of %q is %v: use something between %v and a year, with its unit", d.field, c.Name, d.value, shortest)
 		}
 	}
 	for _, n := range []struct {

@@ -84,7 +84,8 @@ type marks struct {
 	rejected *rejectedError
 	accepted *acceptedError
 	replayed bool
-	found    int // classes that were found
+	found    int  // how many marks there are; two for an error that none was put around
+	under    bool // a mark was put around all of this
 }
 
 // classify never looks at an error's text. What nobody marked, and what carries marks that disagree, is unknown (T1).
@@ -94,13 +95,13 @@ func classify(err error) marks {
 		m.class = classUnknown
 		m.read(err)
 	}
-	if m.found > 1 {
+	if m.found != 1 && err != nil {
 		m.class = classUnknown
 	}
 	return m
 }
 
-// read walks the tree of err. It does not go into this package's other errors: what a nested call was told, and what a
+// read walks the tree of err. Where several errors are joined, each must carry the mark. It does not go into this package's other errors: what a nested call was told, and what a
 // panic carried, are not this Send's words.
 func (m *marks) read(err error) {
 	switch e := err.(type) {
@@ -125,8 +126,18 @@ func (m *marks) read(err error) {
 		}
 	case interface{ Unwrap() []error }:
 		for _, inner := range e.Unwrap() {
-			if inner != nil {
-				m.read(inner)
+			if inner == nil {
+				continue
+			}
+			branch := marks{under: m.under || m.found > 0}
+			branch.read(inner)
+			if branch.found == 0 && !branch.under { // it may speak of something that did arrive
+				branch.found = 2
+			}
+			m.found += branch.found
+			m.replayed = m.replayed || branch.replayed
+			if branch.found == 1 {
+				m.class, m.rejected, m.accepted = branch.class, branch.rejected, branch.accepted
 			}
 		}
 	}

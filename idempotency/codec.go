@@ -2,6 +2,7 @@ package idempotency
 
 import (
 	"crypto/sha256"
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -130,8 +131,28 @@ func decodeWith[T any](c Codec, id ID, data []byte) (v T, err error) {
 	return *into, err
 }
 
+// emptied says whether JSON makes nothing of a struct: two different requests would be the same one.
+func emptied(t reflect.Type) bool {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || t.NumField() == 0 || reflect.PointerTo(t).Implements(reflect.TypeFor[json.Marshaler]()) ||
+		reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
+		return false
+	}
+	for i := range t.NumField() {
+		if f := t.Field(i); f.IsExported() || f.Anonymous {
+			return false
+		}
+	}
+	return true
+}
+
 // tryCodec finds at Wrap what would otherwise fail after the provider was paid.
 func tryCodec[T any](c Codec, role string) error {
+	if t := reflect.TypeFor[T](); c == JSON && emptied(t) {
+		return fmt.Errorf("idempotency: Call.Codec cannot store %s, a %v: JSON leaves out all of its fields, export them or give it MarshalJSON and UnmarshalJSON", role, t)
+	}
 	var zero, back T
 	id := ID{Operation: "wrap", Key: "zero"}
 	err := guard(func() error {

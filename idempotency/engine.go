@@ -48,11 +48,13 @@ type engine struct {
 	wake    chan struct{} // holds one hint that something is due
 	leases  leases
 
-	mu      sync.Mutex
-	closed  bool
-	flights map[flightKey]*flight
-	stuck   map[ID]int     // tries whose attempt is over and that have not returned
-	owned   sync.WaitGroup // every goroutine of this wrapper that Close waits for
+	mu        sync.Mutex
+	closed    bool
+	flights   map[flightKey]*flight
+	stuck     map[ID]int     // tries whose attempt is over and that have not returned
+	orphans   []orphan       // claims to be given back
+	returning bool           // whether a goroutine does that
+	owned     sync.WaitGroup // every goroutine of this wrapper that Close waits for
 }
 
 // sent is what became of one Send.
@@ -61,6 +63,7 @@ type sent struct {
 	omitted error // why value could not be encoded
 	live    any   // the value itself
 	err     error
+	local   bool // nothing was even tried: the stored request cannot be read
 }
 
 // answer is what became of one Lookup.
@@ -145,7 +148,7 @@ func (s *storeFailure) Is(target error) bool { return target == ErrStore || s.hi
 
 func storeFailed(op string, err error) error { return &storeFailure{op, hidden{err}} }
 
-// guard runs code that is not ours and turns a panic into an error. (Goexit cannot be stopped: see [engine.detach].)
+// guard runs code that is not ours and turns a panic into an error. (Goexit cannot be stopped: see [try].)
 func guard(fn func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -36,12 +36,14 @@ var (
 	ErrClosed = errors.New("idempotency: the wrapper is closed")
 )
 
-// hidden keeps an error findable by errors.Is and errors.As, save for the three that say "a new key is safe": what an
-// attempt reported, or what a nested call returned, says nothing about the call that failed with it (P9).
+// hidden keeps an error findable by errors.Is and errors.As, save for the three that say "a new key is safe", and the one
+// that says "nothing was sent": what an attempt reported, or a nested call returned, says nothing about the call that
+// failed with it (P9).
 type hidden struct{ err error }
 
 func (h hidden) Is(target error) bool {
-	return target != ErrNotSent && target != ErrCancelled && errors.Is(h.err, target)
+	_, rejection := target.(*Rejection) // it matches by code
+	return !rejection && target != ErrStore && target != ErrNotSent && target != ErrCancelled && errors.Is(h.err, target)
 }
 
 func (h hidden) As(target any) bool {
@@ -60,13 +62,16 @@ func (h hidden) text() string {
 // Ask again with the same key. It is also what a caller gets whose own context ended; errors.Is then finds the cause.
 type PendingError struct {
 	ID    ID
-	State State // where the call stood, or StateRunning when its caller left
+	State State // where the call stood; StateRunning when its caller left, StateAbsent if its context had ended before
 	after time.Duration
 	hidden
 }
 
 // Error says where the call stands.
 func (e *PendingError) Error() string {
+	if e.State == StateAbsent {
+		return fmt.Sprintf("idempotency: nobody waits for %s %q, it was not looked at%s", e.ID.Operation, e.ID.Key, e.text())
+	}
 	return fmt.Sprintf("idempotency: %s %q is still %s, ask again with the same key%s", e.ID.Operation, e.ID.Key, e.State, e.text())
 }
 

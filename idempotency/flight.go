@@ -2,9 +2,11 @@ package idempotency
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -25,11 +27,11 @@ type flight struct {
 	request []byte
 	done    chan struct{} // closed when the result is there
 
-	waiters int           // guarded by engine.mu
-	alone   bool          // guarded by engine.mu: once, nobody waited any more
-	gone    chan struct{} // closed when alone. Made, like nudged, when the flight first waits
-	nudged  chan struct{} // holds one hint that this process has moved the record
-	once    sync.Once
+	waiters  int           // guarded by engine.mu
+	gone     chan struct{} // guarded by engine.mu; closed when the last caller leaves a flight that waits
+	nudged   chan struct{} // guarded by engine.mu; holds one hint that this process has moved the record
+	deserted bool          // it ended because nobody waited; who joined it at the last moment begins anew
+	once     sync.Once
 
 	// The result; written once, before done is closed.
 	told     *Record
@@ -42,33 +44,36 @@ type flight struct {
 // it; answer says what it means.
 func (e *engine) do(ctx context.Context, key flightKey, request []byte) (f *flight, joined bool, err error) {
 	if ctx.Err() != nil { // T40
-		return nil, false, e.left(ctx, key.id)
+		return nil, false, e.left(ctx, key.id, StateAbsent)
 	}
 	if reentrant(ctx, key.id) {
 		return nil, false, ErrReentrant
 	}
-	f, joined, err = e.join(ctx, key, request)
-	if err != nil {
-		return nil, false, err
-	}
-	select {
-	case <-f.done:
+	for {
+		f, joined, err = e.join(ctx, key, request)
+		if err != nil {
+			return nil, false, err
+		}
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+		}
 		e.leave(f)
-		return f, joined, nil
-	case <-ctx.Done():
-		e.leave(f)
-	}
-	select {
-	case <-f.done: // both were ready
-		return f, joined, nil
-	default:
-		return nil, joined, e.left(ctx, key.id)
+		select {
+		case <-f.done: // also if both were ready
+			if joined && f.deserted && ctx.Err() == nil {
+				continue
+			}
+			return f, joined, nil
+		default:
+			return nil, joined, e.left(ctx, key.id, StateRunning)
+		}
 	}
 }
 
 // left is what a caller gets that does not wait for the end.
-func (e *engine) left(ctx context.Context, id ID) error {
-	return &PendingError{ID: id, State: StateRunning, after: e.poll, hidden: hidden{context.Cause(ctx)}}
+func (e *engine) left(ctx context.Context, id ID, state State) error {
+	return &PendingError{ID: id, State: state, after: e.poll, hidden: hidden{context.Cause(ctx)}}
 }
 
 func (e *engine) join(ctx context.Context, key flightKey, request []byte) (f *flight, joined bool, err error) {
@@ -92,11 +97,9 @@ func (e *engine) join(ctx context.Context, key flightKey, request []byte) (f *fl
 func (e *engine) leave(f *flight) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if f.waiters--; f.waiters == 0 && !f.alone {
-		f.alone = true // also for who joins now: it may be told that the call is pending sooner than it would have left
-		if f.gone != nil {
-			close(f.gone)
-		}
+	if f.waiters--; f.waiters == 0 && f.gone != nil {
+		close(f.gone)
+		f.gone = nil
 	}
 }
 
@@ -104,19 +107,26 @@ func (e *engine) leave(f *flight) {
 func (e *engine) wait(f *flight, d time.Duration) bool {
 	e.mu.Lock()
 	if f.gone == nil {
-		f.gone, f.nudged = make(chan struct{}), make(chan struct{}, 1)
-		if f.alone {
+		f.gone = make(chan struct{})
+		if f.waiters == 0 {
 			close(f.gone)
 		}
 	}
+	if f.nudged == nil {
+		f.nudged = make(chan struct{}, 1)
+	}
+	gone := f.gone
 	e.mu.Unlock()
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-f.nudged:
-	case <-f.gone:
-		return false
+	case <-gone:
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		f.deserted = f.waiters == 0 // else somebody has joined since
+		return !f.deserted
 	case <-e.closing:
 		return false
 	}
@@ -153,21 +163,34 @@ func (f *flight) publish(rec *Record, replayed bool, live any, err error) {
 func (f *flight) fly() {
 	e, r := f.e, &f.run
 	ended := false
+	defer e.owned.Done()
 	defer func() {
-		if !ended { // a panic, or Goexit, in a place where none is expected: nobody may hang because of it
-			f.publish(&Record{}, false, nil, &UnknownError{ID: r.id, State: StateUnknown, after: e.poll, hidden: hidden{&PanicError{Value: recover()}}})
+		if ended {
+			return
 		}
-		e.mu.Lock()
-		if e.flights[f.key] == f {
-			delete(e.flights, f.key)
+		// A panic, or Goexit, in a place where none is expected: nobody may hang because of it.
+		cause := &PanicError{Value: recover(), Stack: debug.Stack()}
+		err := r.explain(nil)
+		if !r.rec.State.Settled() {
+			err = &UnknownError{ID: r.id, State: StateUnknown, after: e.poll, hidden: hidden{cause}}
 		}
-		e.mu.Unlock()
-		e.owned.Done()
+		e.forget(f)
+		f.publish(&r.rec, false, r.live, err)
 	}()
 	growStack(0)
 	err := r.drive(f)
-	f.publish(&r.rec, !r.worked, r.live, r.explain(err))
 	ended = true
+	e.forget(f)
+	f.publish(&r.rec, !r.worked, r.live, r.explain(err))
+}
+
+// forget lets the next caller begin anew.
+func (e *engine) forget(f *flight) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.flights[f.key] == f {
+		delete(e.flights, f.key)
+	}
 }
 
 // run is one goroutine's work on one call: a flight's, or recovery's.
@@ -186,9 +209,6 @@ type run struct {
 
 func (r *run) begin(ctx context.Context, e *engine, id ID, f *flight) {
 	r.e, r.values, r.id, r.flight = e, ctx, id, f
-	if e.policy.Budget != nil || e.policy.Elapsed > 0 { // these count from the beginning, and also what succeeds
-		r.schedule()
-	}
 }
 
 func (r *run) schedule() {
@@ -262,8 +282,11 @@ func (e *engine) same(rec *Record, fp fingerprint) bool {
 	return !stored.Expired && e.sameAs(&stored, fp)
 }
 
-func (r *run) get() (err error) {
-	r.rec, err = op(r.base(), r.e, "Get", func(ctx context.Context) (Record, error) { return r.e.store.Get(ctx, r.id) })
+func (r *run) get() error {
+	rec, err := op(r.base(), r.e, "Get", func(ctx context.Context) (Record, error) { return r.e.store.Get(ctx, r.id) })
+	if err == nil || isRuling(err) { // else what was seen last stands
+		r.rec = rec
+	}
 	return err
 }
 
@@ -287,9 +310,9 @@ func (r *run) acquire(f *flight, fence uint64, sending bool) (*claim, error) {
 		StubFor:     e.stubFor,
 	}
 	began := time.Now()
-	if err := e.claim(r.base(), &cl, &r.rec, acquireTries); err != nil {
+	if err := e.claim(r.base(), &cl, &r.rec); err != nil {
 		if !isRuling(err) {
-			e.disown(r.base(), cl)
+			e.disown(cl)
 		}
 		return nil, err
 	}
@@ -300,8 +323,8 @@ func (r *run) acquire(f *flight, fence uint64, sending bool) (*claim, error) {
 }
 
 // claim asks until the store answers; the token makes that one question (T15).
-func (e *engine) claim(ctx context.Context, cl *Claim, rec *Record, tries int) (err error) {
-	for n := 1; n <= tries; n++ {
+func (e *engine) claim(ctx context.Context, cl *Claim, rec *Record) (err error) {
+	for n := 1; n <= acquireTries; n++ {
 		err = e.askClaim(ctx, cl, rec)
 		if err == nil || isRuling(err) || ctx.Err() != nil {
 			break
@@ -317,14 +340,20 @@ func (e *engine) claim(ctx context.Context, cl *Claim, rec *Record, tries int) (
 func (e *engine) askClaim(ctx context.Context, cl *Claim, rec *Record) (err error) {
 	limited := limit(ctx, e.opTimeout())
 	defer e.answered("Acquire", limited, &err)
-	*rec, err = e.store.Acquire(limited, *cl)
+	got, err := e.store.Acquire(limited, *cl)
+	if err == nil || isRuling(err) { // else what was seen last stands
+		*rec = got
+	}
 	return err
 }
 
 func (e *engine) askSettle(ctx context.Context, l *Lease, o *Outcome, rec *Record) (err error) {
 	limited := limit(ctx, e.opTimeout())
 	defer e.answered("Settle", limited, &err)
-	*rec, err = e.store.Settle(limited, *l, *o)
+	got, err := e.store.Settle(limited, *l, *o)
+	if err == nil || isRuling(err) {
+		*rec = got
+	}
 	return err
 }
 
@@ -332,33 +361,6 @@ func (e *engine) askSettle(ctx context.Context, l *Lease, o *Outcome, rec *Recor
 func (e *engine) backoff(n int) time.Duration {
 	d := min(e.leaseFor/600<<min(n, 10), e.leaseFor/6) // 50 ms to 5 s with a lease of 30 s
 	return d/2 + rand.N(d/2+1)
-}
-
-// disown gives back a claim whose Acquire was never answered, so that it does not lapse into an unknown outcome although
-// nothing was sent. If the store stays away for too long, it does.
-func (e *engine) disown(base context.Context, cl Claim) {
-	if e.begin() != nil {
-		return
-	}
-	// If the first request never arrived, this one makes the claim. It is for nothing, so that it may lapse at any moment.
-	cl.Sending = false
-	go func() {
-		defer e.owned.Done()
-		for deadline, n := time.Now().Add(e.settleFor), 1; time.Now().Before(deadline); n++ {
-			if !sleep(e.backoff(n), e.closing) {
-				return
-			}
-			var rec Record
-			err := e.claim(base, &cl, &rec, 1)
-			if err == nil && rec.Owned {
-				o := e.rest(&rec, rec.Ambiguous, 0)
-				err = e.askSettle(base, &Lease{ID: cl.ID, Fence: rec.Fence, Token: cl.Token}, &o, &rec)
-			}
-			if err == nil || isRuling(err) {
-				return
-			}
-		}
-	}()
 }
 
 // rest is the outcome that puts a claimed record back where it came from, or, if it became ambiguous, among the unknown.
@@ -386,10 +388,10 @@ func (e *engine) rest(rec *Record, ambiguous bool, due time.Duration) Outcome {
 
 // explain turns what is known into the error that callers get; nil for a success. err is what kept the flight from going on.
 func (r *run) explain(err error) error {
-	if err != nil {
+	if err != nil && !(r.worked && errors.Is(err, ErrStore)) { // ErrStore says that nothing was sent
 		return err
 	}
-	return r.e.explain(&r.rec, r.lastErr)
+	return r.e.explain(&r.rec, cmp.Or(err, r.lastErr))
 }
 
 func (e *engine) explain(rec *Record, cause error) error {

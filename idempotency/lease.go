@@ -104,7 +104,14 @@ func (l *leases) stop() {
 }
 
 func (l *leases) renew() {
-	defer l.stopped.Done()
+	ended := false
+	defer func() {
+		if !ended { // a hook has ended this goroutine (Goexit): the leases must not end with it
+			l.stopped.Add(1)
+			go l.renew()
+		}
+		l.stopped.Done()
+	}()
 	wait := l.e.leaseFor / 3
 	for sleep(wait, l.quit) {
 		claims := l.snapshot()
@@ -113,6 +120,7 @@ func (l *leases) renew() {
 			if len(l.held) == 0 {
 				l.running = false
 				l.mu.Unlock()
+				ended = true
 				return
 			}
 			l.mu.Unlock()
@@ -123,6 +131,7 @@ func (l *leases) renew() {
 			wait = l.e.leaseFor / 12
 		}
 	}
+	ended = true
 }
 
 func (l *leases) snapshot() []*claim {

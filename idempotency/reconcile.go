@@ -64,7 +64,7 @@ func (k DiscrepancyKind) String() string {
 
 // Reconciliation says what to compare.
 type Reconciliation struct {
-	// Entries yields the provider's list, in any order. It is read more than once, one time for every MaxEntries lines,
+	// Entries yields the provider's list; for a wrapper made by For, that of its scope, in any order. It is read more than once, one time for every MaxEntries lines,
 	// and should yield the same lines every time. An error ends Reconcile.
 	Entries iter.Seq2[Entry, error]
 	// From and To bound the time that the list covers, by this process's clock: only calls whose first sending lies between
@@ -155,12 +155,18 @@ func (e *engine) reconcilePart(ctx context.Context, with Reconciliation, scope *
 		if entry.ProviderKey == "" && entry.Key != "" {
 			entry.ProviderKey = providerKey(e.namespace, ID{e.name, entry.Scope, entry.Key}).String()
 		}
+		if entry.ProviderKey == "" { // made by hand, or before there were keys: no record can speak of it
+			if entry.Happened && p.number == 0 && !yield(Discrepancy{Kind: MissingHere, Entry: entry}, nil) {
+				return false, nil
+			}
+			continue
+		}
 		if !p.has(entry.ProviderKey) {
 			continue
 		}
 		first := theirs[entry.ProviderKey]
 		switch {
-		case first == nil || entry.ProviderKey == "":
+		case first == nil:
 			theirs[entry.ProviderKey] = &listed{Entry: entry}
 		case !entry.Happened:
 		case !first.Happened:

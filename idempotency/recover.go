@@ -107,11 +107,20 @@ func (e *engine) recoverOnce(ctx context.Context) (int, error) {
 	return taken, err
 }
 
-// purgeEvery is how many of Run's turns pass between two turns of Purge, and purgeSteps how much each does.
+// purgeEvery is how often Run lets the store do what retention asks for, in requests of purgeSteps each.
 const (
-	purgeEvery = 60
+	purgeEvery = time.Minute
 	purgeSteps = 1000
 )
+
+func (e *engine) purge(ctx context.Context) {
+	for ctx.Err() == nil {
+		n, err := op(ctx, e, "Purge", func(ctx context.Context) (int, error) { return e.store.Purge(ctx, purgeSteps) })
+		if err != nil || n < purgeSteps {
+			return
+		}
+	}
+}
 
 // run makes passes until ctx ends or the wrapper is closed.
 func (e *engine) run(ctx context.Context) error {
@@ -121,7 +130,8 @@ func (e *engine) run(ctx context.Context) error {
 	defer e.owned.Done()
 	w := e.crew()
 	defer w.wg.Wait()
-	for turn, failed := 0, 0; ; turn++ {
+	purged := time.Now()
+	for failed := 0; ; {
 		wait := e.poll/2 + rand.N(e.poll+1) // jittered around Poll, so that processes spread
 		if _, err := w.pass(ctx); errors.Is(err, ErrClosed) {
 			return nil
@@ -131,8 +141,9 @@ func (e *engine) run(ctx context.Context) error {
 		} else {
 			failed = 0
 		}
-		if turn%purgeEvery == purgeEvery-1 {
-			_, _ = op(ctx, e, "Purge", func(ctx context.Context) (int, error) { return e.store.Purge(ctx, purgeSteps) })
+		if time.Since(purged) >= purgeEvery {
+			e.purge(ctx)
+			purged = time.Now()
 		}
 		e.reportOldest(ctx)
 		timer := time.NewTimer(wait)

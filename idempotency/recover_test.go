@@ -55,6 +55,7 @@ func TestRunIsWoken(t *testing.T) {
 		require.NoError(t, err)
 		synctest.Wait()
 		require.Len(t, p.sendings(), 1)
+		time.Sleep(time.Minute)
 		_, err = w.Settle(t.Context(), "k", idempotency.DidNotHappen[payment]().AsOf(requireState(t, w, "k", idempotency.StateUnknown)))
 		require.NoError(t, err)
 		time.Sleep(time.Second)

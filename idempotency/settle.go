@@ -173,11 +173,22 @@ func (e *engine) notify(base context.Context, l *Lease, rec Record) {
 	_ = e.askSettle(base, l, &o, &rec)
 }
 
-// late is called with what a Send returned after its attempt was over.
+// late is called with what a Send returned after its attempt was over. Only a success is more than what is known already.
 func (r *run) late(s sent) {
 	if s.err == nil {
-		after := &run{}
-		after.begin(r.values, r.e, r.id, nil)
-		_ = after.succeeded(&Outcome{State: StateSucceeded, Value: s.value, Omitted: s.omitted != nil, Message: text(s.omitted)})
+		r.cameLate(&Outcome{State: StateSucceeded, Value: s.value, Omitted: s.omitted != nil, Message: text(s.omitted)})
 	}
+}
+
+// lateAnswer is the same for a Lookup.
+func (r *run) lateAnswer(a answer) {
+	if a.kind == happened {
+		r.cameLate(&Outcome{State: StateSucceeded, Value: a.value, Omitted: a.omitted != nil, Message: text(a.omitted)})
+	}
+}
+
+func (r *run) cameLate(o *Outcome) {
+	after := &run{}
+	after.begin(r.values, r.e, r.id, nil)
+	_ = after.succeeded(o)
 }

@@ -1,6 +1,7 @@
 package idempotency
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -86,19 +87,22 @@ func (e *engine) start(ctx context.Context, key flightKey, request []byte) (Reco
 		GiveUp: e.giveUp, Retention: e.retention, StubFor: e.stubFor,
 	}
 	var rec Record
-	err := e.claim(ctx, &cl, &rec, acquireTries)
+	err := e.claim(ctx, &cl, &rec)
 	for n := 0; err == nil && rec.State == StateFree && n < acquireTries; n++ {
 		if !e.same(&rec, key.fingerprint) {
 			return rec, ErrKeyReused
 		}
 		cl.Fence, cl.Token = rec.Fence, newToken()
-		err = e.claim(ctx, &cl, &rec, acquireTries)
+		err = e.claim(ctx, &cl, &rec)
 	}
 	if err != nil {
 		return rec, err
 	}
 	if !e.same(&rec, key.fingerprint) {
 		return rec, ErrKeyReused
+	}
+	if rec.State == StateRunning && rec.From == StateFree && !rec.Started { // a Do has it, and may give it back
+		return rec, &PendingError{ID: key.id, State: rec.State, after: e.poll}
 	}
 	e.hint()
 	return rec, nil
@@ -114,13 +118,18 @@ func (e *engine) cancel(ctx context.Context, id ID) (Record, error) {
 	if e.canAsk {
 		o.Due = e.askAgain(&Record{}) // an abandoned call is still asked about
 	}
+	began := time.Now()
 	rec, err := e.outside(ctx, Lease{ID: id}, o)
 	if errors.Is(err, ErrNoRecord) {
 		err = e.claim(ctx, &Claim{
 			ID: id, Mode: ClaimTombstone, Token: newToken(), Notify: e.onSettled != nil,
 			GiveUp: Never, Retention: e.retention, StubFor: e.stubFor,
-		}, &rec, acquireTries)
-		if err == nil && rec.State != StateCancelled { // somebody was faster
+		}, &rec)
+		switch {
+		case err != nil:
+		case rec.State == StateCancelled:
+			e.reportMoved(&rec, began)
+		default: // somebody was faster
 			rec, err = e.outside(ctx, Lease{ID: id}, o)
 		}
 	}
@@ -130,6 +139,7 @@ func (e *engine) cancel(ctx context.Context, id ID) (Record, error) {
 // outside settles what no claim stands behind, and tries again while the store fails: the same verdict twice is one.
 func (e *engine) outside(ctx context.Context, l Lease, o Outcome) (rec Record, err error) {
 	o.Notify = e.onSettled != nil
+	began := time.Now()
 	for n := 1; n <= acquireTries; n++ {
 		if err = e.settleOnce(ctx, &l, &o, &rec); err == nil || isRuling(err) || ctx.Err() != nil {
 			break
@@ -139,10 +149,17 @@ func (e *engine) outside(ctx context.Context, l Lease, o Outcome) (rec Record, e
 		}
 	}
 	if err == nil {
-		hook(e.hooks.Settled, SettledEvent{ID: l.ID, State: rec.State, Attempts: rec.Attempts, Age: rec.Created})
+		e.reportMoved(&rec, began)
 		e.hint()
 	}
 	return rec, err
+}
+
+// reportMoved tells the hook of a transition from outside, unless the record was there before.
+func (e *engine) reportMoved(rec *Record, began time.Time) {
+	if rec.SettledAt <= time.Since(began) || rec.State == StateScheduled {
+		hook(e.hooks.Settled, SettledEvent{ID: rec.ID, State: rec.State, Attempts: rec.Attempts, Age: rec.Created})
+	}
 }
 
 // verdict applies an answer from outside.
@@ -213,7 +230,7 @@ func (e *engine) weigh(rec *Record, ans *answer, seen *asOf, ref string) (o Outc
 		return hint, true
 	}
 	named := ans.kind == declined && ref != "" && rec.State == StateAccepted && rec.Ref == ref && !rec.Ambiguous // T64
-	quiet := seen != nil && !seen.lapsed && seen.fence == rec.Fence && seen.state == rec.State && seen.lastSent >= e.settling
+	quiet := seen != nil && !seen.lapsed && seen.fence == rec.Fence && seen.state == rec.State && seen.lastSent >= cmp.Or(e.settling, minKeyMargin)
 	if named || quiet {
 		return e.negative(rec, ans), true
 	}

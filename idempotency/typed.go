@@ -46,7 +46,7 @@ func (c *Call[In, Out]) send(ctx context.Context, a Attempt, request []byte) (s 
 	id := ID{c.Name, a.Scope, a.ID}
 	in, err := decode[In](c.Codec, id, request)
 	if err != nil {
-		s.err = NotSent(err)
+		s.err, s.local = NotSent(err), true
 		return s
 	}
 	out, err := c.Send(ctx, a, in)

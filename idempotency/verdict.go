@@ -60,7 +60,8 @@ func StillPending[Out any](after time.Duration) Verdict[Out] {
 func DontKnow[Out any]() Verdict[Out] { return Verdict[Out]{} }
 
 // AsOf says what a negative verdict from outside is based on: a status that was read before the provider was asked. It
-// counts only if Settling had passed then, nothing ran, and the call has not moved on since (T63).
+// counts only if Settling (a minute, where that is zero) had passed then, nothing ran, and the call has not moved on since
+// (T63).
 func (v Verdict[Out]) AsOf(s Status[Out]) Verdict[Out] {
 	v.asOf = &asOf{fence: s.fence, state: s.State, lapsed: s.lapsed, lastSent: s.LastSent}
 	return v

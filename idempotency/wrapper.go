@@ -96,7 +96,7 @@ func Wrap[In, Out any](store Store, call Call[In, Out]) (*Wrapper[In, Out], erro
 // recoveryPolicy is how calls rest between two turns: the same delays, growing further, without an end.
 func recoveryPolicy(p retry.Policy) retry.Policy {
 	const longer = 30 // 5 min by default
-	p.Max *= longer
+	p.Max = min(p.Max, longest) * longer
 	p.Attempts = retry.Unlimited
 	p.Budget = nil
 	return p
@@ -201,6 +201,10 @@ func (w *Wrapper[In, Out]) settledResult(rec *Record, replayed bool) Result[Out]
 
 // Start commits to the call and returns at once: it will be made by whichever process runs [Wrapper.Run]. Starting a call
 // that exists changes nothing and returns where it stands.
+//
+// [ErrKeyReused] means that nothing was committed to. After [ErrStore] it may have been, and the call may be made: start it
+// again with the same key. A [*PendingError] means that a Do has the call under way, which is not committed to it: start
+// it again later.
 func (w *Wrapper[In, Out]) Start(ctx context.Context, key string, in In) (Status[Out], error) {
 	id, request, fp, err := w.begin(key, in)
 	if err != nil {
@@ -274,7 +278,8 @@ func (w *Wrapper[In, Out]) Cancel(ctx context.Context, key string) (Status[Out],
 }
 
 // List returns calls of this operation: of the scope, if the wrapper was made by For, else of all that q asks for. See
-// [Query]; its Operation is set by the wrapper.
+// [Query]; its Operation is set by the wrapper, and an N of zero means 100. Calls whose value cannot be read are listed
+// too, beside an error that names them.
 func (w *Wrapper[In, Out]) List(ctx context.Context, q Query) ([]Status[Out], error) {
 	q.Operation = w.e.name
 	if w.scoped {
@@ -303,9 +308,11 @@ func (w *Wrapper[In, Out]) List(ctx context.Context, q Query) ([]Status[Out], er
 func (w *Wrapper[In, Out]) Recover(ctx context.Context) (int, error) { return w.e.recoverOnce(ctx) }
 
 // Run recovers what is due until ctx ends or the wrapper is closed, then hands over what it had under way and returns nil.
+// On a wrapper that was closed before it returns [ErrClosed].
 // Any number of processes may run it at once. It also does the store's purging.
 func (w *Wrapper[In, Out]) Run(ctx context.Context) error { return w.e.run(ctx) }
 
 // Close refuses new calls with [ErrClosed], lets attempts under way end, hands everything else over, and returns when no
 // goroutine of the wrapper is left. If ctx ends first it returns an error and they end by themselves. It closes all scopes.
+// Status, List and Reconcile go on working.
 func (w *Wrapper[In, Out]) Close(ctx context.Context) error { return w.e.close(ctx) }
