@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -24,8 +25,9 @@ const (
 	Settling = time.Minute
 )
 
-// codeInvalid is the code of a request that the provider refused before it looked at the key.
-const codeInvalid = fakepay.CodeInvalid
+// errForeign is an answer that the provider did not write: a proxy, a load balancer or a captive portal did. It says
+// nothing about money, whatever its status is.
+var errForeign = errors.New("bank: the answer is not the provider's own")
 
 // Payment is what a charge asks for. It is stored with the call: a card number must never be in it, only the provider's
 // token for one.
@@ -93,6 +95,9 @@ func (c *Client) read(res *http.Response) (Receipt, error) {
 		if err := json.NewDecoder(res.Body).Decode(&charge); err != nil {
 			return Receipt{}, err // it broke off: unknown
 		}
+		if charge.ID == "" {
+			return Receipt{}, errForeign
+		}
 		if res.StatusCode == http.StatusAccepted {
 			const firstLook = 5 * time.Second
 			return Receipt{}, idempotency.Accepted(charge.ID, firstLook)
@@ -100,12 +105,15 @@ func (c *Client) read(res *http.Response) (Receipt, error) {
 		return receipt(charge), nil
 	}
 
-	refused := problem(res)
-	var err error
-	switch res.StatusCode {
-	case http.StatusPaymentRequired, http.StatusBadRequest: // a definite no
+	refused, err := problem(res)
+	if err != nil {
+		return Receipt{}, later(res, err)
+	}
+	switch {
+	case res.StatusCode == http.StatusPaymentRequired && refused.ChargeID != "", // a decline names the charge that was declined
+		res.StatusCode == http.StatusBadRequest && refused.Code == fakepay.CodeInvalid:
 		err = idempotency.Rejected(refused.Code, refused)
-	case http.StatusTooManyRequests: // documented as "no effect"
+	case res.StatusCode == http.StatusTooManyRequests && refused.Code == fakepay.CodeRateLimited: // documented as "no effect"
 		err = idempotency.NotSent(later(res, refused))
 	default:
 		// 409 (the first request with this key is still at work), 5xx, and whatever nobody thought of: unknown. The same
@@ -118,9 +126,16 @@ func (c *Client) read(res *http.Response) (Receipt, error) {
 	return Receipt{}, err
 }
 
-// StoredByKey is for Call.KeyedErrors: declines are stored under the key and replayed, so a decline is the answer to every
-// request that was sent with it. A malformed request is refused before the key is looked at.
-func StoredByKey(no *idempotency.Rejection) bool { return no.Code != codeInvalid }
+// StoredByKey is for Call.KeyedErrors: the declines that the provider documents as stored under the key and replayed, so
+// that one of them is the answer to every request that was sent with it. What is not listed (a malformed request, which is
+// refused before the key is looked at; a code that is new) answers only the request that it came for.
+func StoredByKey(no *idempotency.Rejection) bool {
+	switch no.Code {
+	case fakepay.CodeDeclined, fakepay.CodeInsufficientFunds, fakepay.CodeExpiredCard:
+		return true
+	}
+	return false
+}
 
 // FindCharge asks what became of a charge: by the provider's id for it, or by the key.
 func (c *Client) FindCharge(ctx context.Context, a idempotency.Attempt, _ Payment) (idempotency.Verdict[Receipt], error) {
@@ -146,9 +161,15 @@ func (c *Client) FindCharge(ctx context.Context, a idempotency.Attempt, _ Paymen
 func (c *Client) find(ctx context.Context, a idempotency.Attempt) ([]fakepay.Charge, error) {
 	if a.Ref != "" {
 		charge, err := get[fakepay.Charge](ctx, c, "/charges/"+url.PathEscape(a.Ref))
+		if err == nil && charge.ID != a.Ref {
+			err = errForeign
+		}
 		return []fakepay.Charge{charge}, err
 	}
 	list, err := get[fakepay.ChargeList](ctx, c, "/charges?key="+url.QueryEscape(a.Key))
+	if err == nil && list.Charges == nil { // the provider says [] when there is none
+		err = errForeign
+	}
 	return list.Charges, err
 }
 
@@ -163,7 +184,11 @@ func get[T any](ctx context.Context, c *Client, path string) (v T, err error) {
 	}
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode != http.StatusOK {
-		return v, problem(res)
+		refused, err := problem(res)
+		if err != nil {
+			return v, err
+		}
+		return v, refused
 	}
 	err = json.NewDecoder(res.Body).Decode(&v)
 	return v, err
@@ -173,13 +198,13 @@ func receipt(charge fakepay.Charge) Receipt {
 	return Receipt{ChargeID: charge.ID, Cents: charge.AmountCents}
 }
 
-// problem reads an error's body, which a proxy in between may have written: then only the status is known.
-func problem(res *http.Response) *fakepay.Error {
+// problem reads an error's body. What the provider did not write is errForeign.
+func problem(res *http.Response) (*fakepay.Error, error) {
 	var body fakepay.ErrorBody
-	if err := json.NewDecoder(res.Body).Decode(&body); err != nil || body.Error == nil {
-		return &fakepay.Error{Code: fmt.Sprintf("http_%d", res.StatusCode), Message: "the provider answered " + res.Status}
+	if err := json.NewDecoder(res.Body).Decode(&body); err != nil || body.Error == nil || body.Error.Code == "" {
+		return nil, fmt.Errorf("%w: %s", errForeign, res.Status)
 	}
-	return body.Error
+	return body.Error, nil
 }
 
 // later adds the reply's Retry-After to an error.

@@ -3,6 +3,7 @@ package bank_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -154,16 +155,94 @@ func TestFindChargeThatWasDeclinedOrIsNotDecided(t *testing.T) {
 	}
 }
 
-// A proxy that answers in between says nothing about money.
-func TestForeignReplies(t *testing.T) {
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, "<h1>Bad gateway</h1>", http.StatusBadGateway)
-	}))
-	defer proxy.Close()
-	client := bank.New(proxy.URL)
-	defer client.Close()
-	_, err := wrap(t, client).Do(t.Context(), "k", payment("tok_visa"))
-	require.True(t, isUnknown(err), "got %v", err)
-	_, err = client.FindCharge(t.Context(), idempotency.Attempt{Key: "k"}, payment("tok_visa"))
-	require.ErrorContains(t, err, "502")
+// Whatever a proxy in between answers, it says nothing about money. The request before it was taken and charged for.
+func TestForeignAnswersAreUnknown(t *testing.T) {
+	for _, status := range []int{201, 202, 400, 402, 403, 404, 408, 413, 422, 429, 502} {
+		for _, body := range []string{"<h1>nginx</h1>", "{}", `{"error":{}}`, `{"error":"no"}`, `{"error":{"code":"quota","message":"no"}}`, ""} {
+			_, err := wrap(t, answering(t, status, body)).Do(t.Context(), "k", payment("tok_visa"))
+			assert.True(t, isUnknown(err), "%d %s: got %v", status, body, err)
+		}
+	}
+}
+
+func TestForeignAnswersFindNothing(t *testing.T) {
+	for _, status := range []int{200, 404, 502} {
+		for _, body := range []string{"<h1>nginx</h1>", "{}", `{"id":"somebody else's"}`, ""} {
+			client := answering(t, status, body)
+			for _, a := range []idempotency.Attempt{{Key: "k"}, {Key: "k", Ref: "ch_1"}} {
+				verdict, err := client.FindCharge(t.Context(), a, payment("tok_visa"))
+				require.Error(t, err, "%d %s", status, body)
+				assert.Equal(t, idempotency.DontKnow[bank.Receipt](), verdict, "%d %s", status, body)
+			}
+		}
+	}
+}
+
+// The first request is charged for and never answered; then a load balancer refuses with a page of its own. A refusal that
+// was believed would let the customer pay again, with a new key.
+func TestForeignRefusalAfterALostReply(t *testing.T) {
+	requests := 0
+	client := serving(t, func(w http.ResponseWriter, _ *http.Request) {
+		if requests++; requests == 1 {
+			panic(http.ErrAbortHandler)
+		}
+		http.Error(w, "<html>400 Bad Request<hr>nginx</html>", http.StatusBadRequest)
+	})
+	charges, err := idempotency.Wrap(memstore.New(memstore.Config{}), idempotency.Call[bank.Payment, bank.Receipt]{
+		Name: "charge", Namespace: "test", Send: client.Charge, KeyLife: bank.KeyLife, KeyedErrors: bank.StoredByKey,
+		Retry: retry.Policy{Initial: time.Millisecond, Max: 10 * time.Millisecond},
+	})
+	require.NoError(t, err)
+	_, err = charges.Do(t.Context(), "k", payment("tok_visa"))
+	assert.True(t, isUnknown(err), "got %v", err)
+	assert.Greater(t, requests, 1, "the same key was tried again")
+	ctx, cancel := soon()
+	defer cancel()
+	require.NoError(t, charges.Close(ctx))
+}
+
+// StoredByKey says no more than what the provider does: it stores the listed declines, and nothing else is listed.
+func TestStoredByKey(t *testing.T) {
+	for card, code := range map[string]string{
+		fakepay.SourceDeclined:          fakepay.CodeDeclined,
+		fakepay.SourceInsufficientFunds: fakepay.CodeInsufficientFunds,
+		fakepay.SourceExpiredCard:       fakepay.CodeExpiredCard,
+	} {
+		assert.True(t, bank.StoredByKey(&idempotency.Rejection{Code: code}), code)
+		provider, client := open(t)
+		for range 2 {
+			_, err := client.Charge(t.Context(), idempotency.Attempt{Key: "provider-key"}, payment(card))
+			require.Error(t, err, code)
+		}
+		attempts := provider.Ledger().Attempts
+		require.Len(t, attempts, 2)
+		assert.True(t, attempts[1].Replayed, code)
+		assert.Equal(t, code, attempts[1].Code)
+	}
+	for _, code := range []string{
+		"", "http_400", "new_code", fakepay.CodeInvalid, fakepay.CodeState, fakepay.CodeNotFound, fakepay.CodeNotAllowed,
+		fakepay.CodeKeyInUse, fakepay.CodeKeyReused, fakepay.CodeRateLimited, fakepay.CodeInternal, fakepay.CodeUnavailable,
+	} {
+		assert.False(t, bank.StoredByKey(&idempotency.Rejection{Code: code}), code)
+	}
+}
+
+func answering(t *testing.T, status int, body string) *bank.Client {
+	t.Helper()
+	return serving(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, err := io.WriteString(w, body)
+		assert.NoError(t, err)
+	})
+}
+
+func serving(t *testing.T, h http.HandlerFunc) *bank.Client {
+	t.Helper()
+	server := httptest.NewServer(h)
+	client := bank.New(server.URL)
+	t.Cleanup(func() {
+		client.Close()
+		server.Close()
+	})
+	return client
 }

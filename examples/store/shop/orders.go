@@ -43,6 +43,7 @@ type Order struct {
 	// Payment is the key of the payment that may be under way. It is made with the order, not when the customer clicks:
 	// so two clicks, two tabs and the Back button all mean the same payment. Only a decline makes a new one.
 	Payment  string
+	Card     string // the provider's token for the card that the payment was begun with
 	Decline  string // why the last payment was declined
 	Tracking string
 }
@@ -87,7 +88,7 @@ func (s *orders) get(id, customer string) (Order, error) {
 
 // beginPayment moves an order to paying, if payment is the one that its page offers. A form that was sent before (a second
 // click, an old tab) changes nothing: begun says whether the named payment is the one that is under way.
-func (s *orders) beginPayment(id, customer, payment string) (o Order, begun bool, err error) {
+func (s *orders) beginPayment(id, customer, payment, card string) (o Order, begun bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	order := s.byID[id]
@@ -97,9 +98,13 @@ func (s *orders) beginPayment(id, customer, payment string) (o Order, begun bool
 	if order.Payment != payment {
 		return *order, false, nil
 	}
-	if order.State != Paying && order.move(Paying) != nil { // paid already
+	if order.State == Paying {
+		return *order, true, nil
+	}
+	if order.move(Paying) != nil { // paid already
 		return *order, false, nil
 	}
+	order.Card = card
 	return *order, true, nil
 }
 
@@ -127,6 +132,18 @@ func (o *Order) move(to State) error {
 	}
 	o.State = to
 	return nil
+}
+
+// paying returns the orders whose payment is under way, or is to be.
+func (s *orders) paying() (list []Order) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.byID {
+		if o.State == Paying {
+			list = append(list, *o)
+		}
+	}
+	return list
 }
 
 // underWay counts the orders that wait for something other than their customer.

@@ -29,45 +29,41 @@ func (s *Shop) routes() http.Handler {
 // pay starts the payment of an order, or joins it, and waits for a moment. Whatever happened, the answer is the order's
 // page: the customer can reload it, and finds there what is known.
 func (s *Shop) pay(w http.ResponseWriter, r *http.Request) {
-	customer := customerOf(r)
-	order, begun, err := s.orders.beginPayment(r.PathValue("id"), customer, r.FormValue("payment"))
+	order, begun, err := s.orders.beginPayment(r.PathValue("id"), customerOf(r), r.FormValue("payment"), r.FormValue("card"))
 	if err != nil {
 		http.NotFound(w, r)
 		return
 	}
 	if begun {
-		if err := s.charge(r.Context(), order, r.FormValue("card")); err != nil {
-			s.refuse(w, order, err)
+		err := s.charge(r.Context(), order, r.FormValue("card"))
+		if errors.Is(err, idempotency.ErrKeyReused) {
+			http.Error(w, "This payment was sent before with another card. It counts as it was sent first: go back and reload.", http.StatusConflict)
 			return
+		}
+		if err != nil {
+			// Declined, still under way, or not known; perhaps not even whether the store took the commitment. chargeSettled
+			// is told in any case, since sweep starts what was not, and the page says what is known.
+			s.log.Info("not paid at once", "order", order.ID, "err", err)
 		}
 	}
 	http.Redirect(w, r, "/orders/"+order.ID, http.StatusSeeOther)
 }
 
-// charge commits to the payment, so that it is made even if this process dies, and waits for its outcome no longer than a
-// customer likes to. An error means that nothing was committed to.
+// charge commits to the payment, so that it is made even if this process dies, and waits for its outcome. All of it takes
+// no longer than a customer likes to wait.
 func (s *Shop) charge(ctx context.Context, order Order, card string) error {
-	charges := s.calls.charge.For(order.Customer)
-	payment := bank.Payment{Order: order.ID, Cents: order.Cents, Currency: currency, Card: card}
+	ctx, cancel := context.WithTimeout(ctx, s.timing.Wait)
+	defer cancel()
+	charges, payment := s.calls.charge.For(order.Customer), paymentOf(order, card)
 	if _, err := charges.Start(ctx, order.Payment, payment); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.timing.Wait)
-	defer cancel()
-	if _, err := charges.Do(ctx, order.Payment, payment); err != nil {
-		// Declined, still under way, or not known: chargeSettled is told in any case, and the page says what is known.
-		s.log.Info("not paid at once", "order", order.ID, "err", err)
-	}
-	return nil
+	_, err := charges.Do(ctx, order.Payment, payment)
+	return err
 }
 
-func (s *Shop) refuse(w http.ResponseWriter, order Order, err error) {
-	if errors.Is(err, idempotency.ErrKeyReused) {
-		http.Error(w, "This payment was sent before with another card. It counts as it was sent first: go back and reload.", http.StatusConflict)
-		return
-	}
-	s.log.Error("payment not started", "order", order.ID, "err", err)
-	http.Error(w, "We could not take your payment, and nothing was charged. Please try again in a minute.", http.StatusServiceUnavailable)
+func paymentOf(order Order, card string) bank.Payment {
+	return bank.Payment{Order: order.ID, Cents: order.Cents, Currency: currency, Card: card}
 }
 
 // place takes an order. Its payment key is made with it.
@@ -87,9 +83,11 @@ func (s *Shop) place(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/orders/"+order.ID, http.StatusSeeOther)
 }
 
+// customerOf returns whose browser it is, or "". A cookie that place would not have set is none: so every customer is a
+// scope that steadfast takes, and no payment is refused after its order says that it is under way.
 func customerOf(r *http.Request) string {
 	cookie, err := r.Cookie(visitor)
-	if err != nil {
+	if err != nil || len(cookie.Value) > idempotency.MaxKey {
 		return ""
 	}
 	return cookie.Value
@@ -131,7 +129,7 @@ func (s *Shop) describe(order Order) page {
 		p.Status, p.Text, p.Form = "open", "Your order is waiting for your payment.", true
 	case Paying:
 		p.Status, p.Refresh = "pending", true
-		p.Text = "We are still working on your payment. You can close this page, we will e-mail you. Please do not pay again."
+		p.Text = "We are still checking your payment. You can close this page, we will e-mail you. Please do not pay again."
 		if s.paused() {
 			p.Status = "paused"
 			p.Text = "Card payments are paused at the moment. Your order is saved, we will e-mail you. Please do not pay again."

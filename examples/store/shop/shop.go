@@ -40,7 +40,7 @@ type Shop struct {
 	orders *orders
 	calls  calls
 
-	stop context.CancelFunc // ends the runners
+	stop context.CancelFunc // ends the runners and the sweeper
 	runs sync.WaitGroup
 }
 
@@ -71,6 +71,7 @@ func New(c Config) (*Shop, error) {
 			}
 		})
 	}
+	s.runs.Go(func() { s.sweep(ctx) })
 	return s, nil
 }
 
@@ -93,7 +94,7 @@ func (s *Shop) Close(ctx context.Context) error {
 	s.stop()
 	err := errors.Join(s.calls.charge.Close(ctx), s.calls.ship.Close(ctx), s.calls.mail.Close(ctx))
 	if err == nil {
-		s.runs.Wait() // they end with their wrappers
+		s.runs.Wait() // they end with stop, and with their wrappers
 	}
 	s.bank.Close()
 	return err

@@ -2,6 +2,7 @@ package shop_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -10,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 	"github.com/steadfast-go/steadfast/examples/store/mail"
 	"github.com/steadfast-go/steadfast/examples/store/shop"
 	"github.com/steadfast-go/steadfast/examples/store/warehouse"
+	"github.com/steadfast-go/steadfast/idempotency"
 	"github.com/steadfast-go/steadfast/internal/fakepay"
 	"github.com/steadfast-go/steadfast/store/memstore"
 )
@@ -41,13 +44,18 @@ type town struct {
 
 func newTown(t *testing.T, cfg fakepay.Config) *town {
 	t.Helper()
+	return newTownOn(t, memstore.New(memstore.Config{}), cfg)
+}
+
+func newTownOn(t *testing.T, store idempotency.Store, cfg fakepay.Config) *town {
+	t.Helper()
 	cfg.Speed, cfg.ReplayErrors = speed, true
 	provider, err := fakepay.New(cfg)
 	require.NoError(t, err)
 	bankServer := httptest.NewServer(provider)
 	w := &town{bank: provider, warehouse: warehouse.New(0, nil), mail: mail.New(0, nil)}
 	s, err := shop.New(shop.Config{
-		Store: memstore.New(memstore.Config{}), Bank: bank.New(bankServer.URL), Warehouse: w.warehouse, Mail: w.mail,
+		Store: store, Bank: bank.New(bankServer.URL), Warehouse: w.warehouse, Mail: w.mail,
 		Timing: shop.RealTime().Faster(speed),
 	})
 	require.NoError(t, err)
@@ -234,6 +242,89 @@ func TestOutageSavesTheOrder(t *testing.T) {
 	b.await(w, "shipped")
 	assert.Equal(t, 1, w.charges())
 	assert.Equal(t, 1, w.warehouse.Parcels(lamp))
+}
+
+// sick is a store that can fail when it is asked to claim or to schedule: before it did so, or after.
+type sick struct {
+	idempotency.Store
+	down, mute atomic.Bool
+}
+
+func (s *sick) Acquire(ctx context.Context, c idempotency.Claim) (idempotency.Record, error) {
+	if s.down.Load() {
+		return idempotency.Record{}, errors.New("the store is down")
+	}
+	rec, err := s.Store.Acquire(ctx, c)
+	if s.mute.Load() {
+		return idempotency.Record{}, errors.New("the reply is lost")
+	}
+	return rec, err
+}
+
+func TestStoreThatIsDownStartsNothingYet(t *testing.T) {
+	store := &sick{Store: memstore.New(memstore.Config{})}
+	w, b := newTownOn(t, store, fakepay.Config{}), newBrowser(t)
+	payment := paymentOf(b.order(w))
+	store.down.Store(true)
+	status, page := b.pay(w, payment, "tok_visa")
+	require.Equal(t, http.StatusOK, status)
+	assert.Equal(t, "pending", statusOf(page), "nobody knows what the store did")
+	assert.Contains(t, page, "still checking")
+	assert.Empty(t, paymentOf(page))
+	time.Sleep(3 * shop.RealTime().Faster(speed).Sweep)
+	assert.Zero(t, w.charges())
+	store.down.Store(false)
+	page = b.await(w, "shipped") // though nobody clicked again
+	assert.Empty(t, paymentOf(page))
+	assert.Equal(t, 1, w.charges())
+	assert.Equal(t, 1, w.warehouse.Parcels(lamp))
+}
+
+func TestStoreWhoseReplyIsLostIsNotTakenForANo(t *testing.T) {
+	store := &sick{Store: memstore.New(memstore.Config{})}
+	w, b := newTownOn(t, store, fakepay.Config{}), newBrowser(t)
+	payment := paymentOf(b.order(w))
+	store.mute.Store(true)
+	status, page := b.pay(w, payment, "tok_visa")
+	require.Equal(t, http.StatusOK, status)
+	assert.NotContains(t, page, "othing was charged")
+	assert.Empty(t, paymentOf(page), "nothing to click: the payment was committed to")
+	store.mute.Store(false)
+	b.await(w, "shipped")
+	assert.Equal(t, 1, w.charges())
+	assert.Equal(t, 1, w.warehouse.Parcels(lamp))
+}
+
+func TestAnotherCardWhileNobodyKnows(t *testing.T) {
+	store := &sick{Store: memstore.New(memstore.Config{})}
+	w, b := newTownOn(t, store, fakepay.Config{}), newBrowser(t)
+	payment := paymentOf(b.order(w))
+	store.down.Store(true)
+	b.pay(w, payment, "tok_visa")
+	store.down.Store(false)
+	b.pay(w, payment, "tok_mastercard") // from a second tab; the sweeper may be faster
+	b.await(w, "shipped")
+	assert.Equal(t, 1, w.charges(), "one key is one charge, whichever card it is")
+}
+
+func TestShopClosesWithAPaymentThatCannotStart(t *testing.T) {
+	store := &sick{Store: memstore.New(memstore.Config{})}
+	w, b := newTownOn(t, store, fakepay.Config{}), newBrowser(t)
+	payment := paymentOf(b.order(w))
+	store.down.Store(true)
+	_, page := b.pay(w, payment, "tok_visa")
+	assert.Equal(t, "pending", statusOf(page))
+	// newTown's cleanup asserts that Close returns.
+}
+
+func TestCookieThatTheShopDidNotSetIsNone(t *testing.T) {
+	w, b := newTown(t, fakepay.Config{}), newBrowser(t)
+	front, err := url.Parse(w.url)
+	require.NoError(t, err)
+	b.Jar.SetCookies(front, []*http.Cookie{{Name: "visitor", Value: strings.Repeat("a", idempotency.MaxKey+1), Path: "/"}})
+	b.pay(w, paymentOf(b.order(w)), "tok_visa")
+	b.await(w, "shipped")
+	assert.Equal(t, 1, w.charges())
 }
 
 func TestOrdersOfOthersDoNotExist(t *testing.T) {

@@ -15,6 +15,7 @@ type Timing struct {
 	Grace    time.Duration
 	Lease    time.Duration // how long a crashed process's payments lie before another one takes them over
 	Poll     time.Duration // how often Run looks for work that nobody told it about
+	Sweep    time.Duration // how often payments are looked for that the store may not have heard of
 	KeyLife  time.Duration
 	Settling time.Duration
 	Retry    retry.Policy
@@ -29,6 +30,7 @@ func RealTime() Timing {
 		Grace:    time.Second,
 		Lease:    30 * time.Second,
 		Poll:     time.Second,
+		Sweep:    5 * time.Second,
 		KeyLife:  bank.KeyLife,
 		Settling: bank.Settling,
 		Retry:    retry.Policy{Initial: 500 * time.Millisecond, Max: 10 * time.Second},
@@ -46,7 +48,7 @@ func RealTime() Timing {
 // Faster returns the timing of a world that runs so many times as fast.
 func (t Timing) Faster(times float64) Timing {
 	for _, d := range []*time.Duration{
-		&t.Wait, &t.Attempt, &t.Grace, &t.Lease, &t.Poll, &t.KeyLife, &t.Settling,
+		&t.Wait, &t.Attempt, &t.Grace, &t.Lease, &t.Poll, &t.Sweep, &t.KeyLife, &t.Settling,
 		&t.Retry.Initial, &t.Retry.Max, &t.Breaker.Window, &t.Breaker.OpenFor, &t.Breaker.ProbeTimeout,
 	} {
 		*d = time.Duration(float64(*d) / times)
