@@ -181,13 +181,20 @@ func (l *leases) lose(c *claim) {
 // mark renews one claim and marks it as sending. It must succeed before the first sending of a claim that was not made
 // for sending, before every repetition, and whenever the lease may have run out.
 func (e *engine) mark(c *claim) bool {
-	asked := time.Now()
-	stands, err := op(context.WithoutCancel(c.ctx), e, "Extend", func(ctx context.Context) ([]bool, error) {
-		return e.store.Extend(ctx, []Lease{c.lease}, e.leaseFor, true)
-	})
-	if err != nil || len(stands) != 1 || !stands[0] {
-		return false
+	for n := 1; ; n++ {
+		asked := time.Now()
+		stands, err := op(context.WithoutCancel(c.ctx), e, "Extend", func(ctx context.Context) ([]bool, error) {
+			return e.store.Extend(ctx, []Lease{c.lease}, e.leaseFor, true)
+		})
+		if err == nil {
+			if len(stands) != 1 || !stands[0] {
+				return false
+			}
+			c.extended(asked, e.leaseFor)
+			return c.standing() && c.ctx.Err() == nil
+		}
+		if n == acquireTries || !sleep(e.backoff(n), c.ctx.Done(), e.closing) {
+			return false
+		}
 	}
-	c.extended(asked, e.leaseFor)
-	return c.standing() && c.ctx.Err() == nil
 }
