@@ -44,7 +44,12 @@ func TestACrashBetweenQueueAndSending(t *testing.T) {
 		w := wrap(t, mine, blind(p))
 		_, err := w.Start(t.Context(), "k", book)
 		require.NoError(t, err)
-		mine.only("Extend", 1, trouble{before: errDown})
+		mine.set(func(op string, _ int) trouble {
+			if op == "Extend" {
+				return trouble{before: errDown}
+			}
+			return trouble{}
+		})
 		_, err = w.Recover(t.Context())
 		require.NoError(t, err)
 		require.Empty(t, p.sendings())
