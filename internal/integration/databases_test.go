@@ -1,0 +1,135 @@
+package integration_test
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	_ "github.com/go-sql-driver/mysql"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
+
+	"github.com/steadfast-go/steadfast/store/sqlstore"
+)
+
+// database is one kind of database that tests run on.
+type database struct {
+	name string
+	// open returns a database and the name of the service that is missing where there is none. Every call within a test
+	// returns another pool on the same database, as another process would have it; memory has one pool.
+	open func(t testing.TB) *sql.DB
+}
+
+// processes is how many pools the database can have.
+func (d database) processes() int {
+	if d.name == "sqlite-memory" {
+		return 1
+	}
+	return 2
+}
+
+var databases = []database{
+	{"sqlite-file", func(t testing.TB) *sql.DB {
+		return pool(t, "sqlite", "file:"+filepath.Join(dir(t), "calls.db")+
+			"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_txlock=immediate")
+	}},
+	{"sqlite-memory", func(t testing.TB) *sql.DB {
+		db := pool(t, "sqlite", ":memory:?_pragma=busy_timeout(10000)")
+		db.SetMaxOpenConns(1)
+		return db
+	}},
+	{"postgres", func(t testing.TB) *sql.DB {
+		return service(t, "postgres", "pgx", cmp.Or(os.Getenv("STEADFAST_TEST_POSTGRES"), "postgres://postgres@127.0.0.1:5432/test?sslmode=disable"))
+	}},
+	{"mysql", func(t testing.TB) *sql.DB {
+		return service(t, "mysql", "mysql", cmp.Or(os.Getenv("STEADFAST_TEST_MYSQL"), "root@tcp(127.0.0.1:3306)/test"))
+	}},
+}
+
+// each runs a test on every database.
+func each(t *testing.T, test func(t *testing.T, d database)) {
+	t.Helper()
+	for _, d := range databases {
+		t.Run(d.name, func(t *testing.T) { test(t, d) })
+	}
+}
+
+func pool(t testing.TB, driver, dsn string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatalf("open %s: %v", driver, err)
+	}
+	db.SetMaxOpenConns(16)
+	db.SetMaxIdleConns(16)
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func service(t testing.TB, name, driver, dsn string) *sql.DB {
+	t.Helper()
+	db := pool(t, driver, dsn)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := db.PingContext(ctx); err != nil {
+		if slices.Contains(strings.Split(os.Getenv("STEADFAST_REQUIRE"), ","), name) {
+			t.Fatalf("STEADFAST_REQUIRE names %s, which cannot be reached: %v", name, err)
+		}
+		t.Skipf("%s cannot be reached, its tests are skipped: %v", name, err)
+	}
+	return db
+}
+
+// dir is a directory that all pools of a test share.
+func dir(t testing.TB) string {
+	t.Helper()
+	base := filepath.Join(os.TempDir(), fmt.Sprintf("steadfast-%d", os.Getpid()), strings.ReplaceAll(t.Name(), "/", "_"))
+	if err := os.MkdirAll(base, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(base) })
+	return base
+}
+
+var tables atomic.Int64
+
+// table returns a name for a table that nobody else has, and drops its tables in the end.
+func table(t testing.TB, db *sql.DB) string {
+	t.Helper()
+	name := fmt.Sprintf("steadfast_test_%d_%d", os.Getpid(), tables.Add(1))
+	t.Cleanup(func() {
+		for _, n := range []string{name, name + "_version"} {
+			if _, err := db.ExecContext(context.Background(), "DROP TABLE IF EXISTS "+n); err != nil {
+				t.Errorf("drop %s: %v", n, err)
+			}
+		}
+	})
+	return name
+}
+
+// store returns a new store on an empty table.
+func store(t testing.TB, db *sql.DB) *sqlstore.Store {
+	t.Helper()
+	return storeOn(t, db, table(t, db))
+}
+
+// storeOn returns a store on a table, as another process would.
+func storeOn(t testing.TB, db *sql.DB, table string) *sqlstore.Store {
+	t.Helper()
+	s, err := sqlstore.New(db, sqlstore.Config{Table: table, Warn: func(message string) { t.Log(message) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
