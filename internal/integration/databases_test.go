@@ -26,6 +26,8 @@ type database struct {
 	// open returns a database and the name of the service that is missing where there is none. Every call within a test
 	// returns another pool on the same database, as another process would have it; memory has one pool.
 	open func(t testing.TB) *sql.DB
+	// dialect is given to stores; Auto: they recognise it.
+	dialect sqlstore.Dialect
 }
 
 // processes is how many pools the database can have.
@@ -37,28 +39,36 @@ func (d database) processes() int {
 }
 
 var databases = []database{
-	{"sqlite-file", func(t testing.TB) *sql.DB {
+	{name: "sqlite-file", open: func(t testing.TB) *sql.DB {
 		return pool(t, "sqlite", "file:"+filepath.Join(dir(t), "calls.db")+
 			"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_txlock=immediate")
 	}},
-	{"sqlite-memory", func(t testing.TB) *sql.DB {
+	{name: "sqlite-memory", open: func(t testing.TB) *sql.DB {
 		db := pool(t, "sqlite", ":memory:?_pragma=busy_timeout(10000)")
 		db.SetMaxOpenConns(1)
 		return db
 	}},
-	{"postgres", func(t testing.TB) *sql.DB {
-		return service(t, "postgres", "pgx", cmp.Or(os.Getenv("STEADFAST_TEST_POSTGRES"), "postgres://postgres@127.0.0.1:5432/test?sslmode=disable"))
-	}},
-	{"mysql", func(t testing.TB) *sql.DB {
-		return service(t, "mysql", "mysql", cmp.Or(os.Getenv("STEADFAST_TEST_MYSQL"), "root@tcp(127.0.0.1:3306)/test"))
-	}},
+	{name: "postgres", open: openPostgres},
+	{name: "mysql", open: openMySQL},                                  // MySQL or MariaDB, as the server says
+	{name: "mysql-dialect", open: openMySQL, dialect: sqlstore.MySQL}, // the words of MySQL 8, though it be MariaDB
+}
+
+func openPostgres(t testing.TB) *sql.DB {
+	return service(t, "postgres", "pgx", cmp.Or(os.Getenv("STEADFAST_TEST_POSTGRES"), "postgres://postgres@127.0.0.1:5432/test?sslmode=disable"))
+}
+
+func openMySQL(t testing.TB) *sql.DB {
+	return service(t, "mysql", "mysql", cmp.Or(os.Getenv("STEADFAST_TEST_MYSQL"), "root@tcp(127.0.0.1:3306)/test"))
 }
 
 // each runs a test on every database.
 func each(t *testing.T, test func(t *testing.T, d database)) {
 	t.Helper()
 	for _, d := range databases {
-		t.Run(d.name, func(t *testing.T) { test(t, d) })
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel() // each waits for its own server, or disk
+			test(t, d)
+		})
 	}
 }
 
@@ -116,15 +126,15 @@ func table(t testing.TB, db *sql.DB) string {
 }
 
 // store returns a new store on an empty table.
-func store(t testing.TB, db *sql.DB) *sqlstore.Store {
+func (d database) store(t testing.TB, db *sql.DB) *sqlstore.Store {
 	t.Helper()
-	return storeOn(t, db, table(t, db))
+	return d.storeOn(t, db, table(t, db))
 }
 
 // storeOn returns a store on a table, as another process would.
-func storeOn(t testing.TB, db *sql.DB, table string) *sqlstore.Store {
+func (d database) storeOn(t testing.TB, db *sql.DB, table string) *sqlstore.Store {
 	t.Helper()
-	s, err := sqlstore.New(db, sqlstore.Config{Table: table, Warn: func(message string) { t.Log(message) }})
+	s, err := sqlstore.New(db, sqlstore.Config{Dialect: d.dialect, Table: table, Warn: func(message string) { t.Log(message) }})
 	if err != nil {
 		t.Fatal(err)
 	}

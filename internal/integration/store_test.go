@@ -10,6 +10,6 @@ import (
 func TestStore(t *testing.T) {
 	each(t, func(t *testing.T, d database) {
 		db := d.open(t)
-		storetest.Run(t, func(t *testing.T) idempotency.Store { return store(t, db) })
+		storetest.Run(t, func(t *testing.T) idempotency.Store { return d.store(t, db) })
 	})
 }

@@ -16,15 +16,17 @@ const (
 	Auto Dialect = iota
 	// PostgreSQL is PostgreSQL 13 and newer.
 	PostgreSQL
-	// MySQL is MySQL 8 and MariaDB 10.6 and newer. Which of the two it is, the server says.
+	// MySQL is MySQL 8. It is spoken by MariaDB, too.
 	MySQL
 	// SQLite is SQLite 3.35 and newer.
 	SQLite
+	// MariaDB is MariaDB 10.6 and newer: what MySQL takes two round trips for takes one. Auto asks the server which it is.
+	MariaDB
 )
 
 // String returns the dialect's name.
 func (d Dialect) String() string {
-	names := [...]string{"auto", "PostgreSQL", "MySQL", "SQLite"}
+	names := [...]string{"auto", "PostgreSQL", "MySQL", "SQLite", "MariaDB"}
 	if int(d) >= len(names) {
 		return "invalid"
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/steadfast-go/steadfast/idempotency"
@@ -34,7 +36,7 @@ func (s *Store) Extend(ctx context.Context, leases []idempotency.Lease, d time.D
 	for some := range slices.Chunk(leases, leasesAtOnce) {
 		var standing map[idempotency.Lease]bool
 		err := c.retry(ctx, func() (err error) {
-			if c.dialect == MySQL {
+			if !c.returns() {
 				standing, err = c.extendAndRead(ctx, some, d, sending)
 			} else {
 				standing, err = c.extend(ctx, some, d, sending)
@@ -51,44 +53,46 @@ func (s *Store) Extend(ctx context.Context, leases []idempotency.Lease, d time.D
 	return stands, nil
 }
 
-// extending is the statement for n leases, which come after d, sending and the mark. It says in SQL what [record.Record.Extend] says in Go.
-func (c *conn) extending(n int) statement {
-	now, from, back := nowIn(c.dialect), "", ""
-	if c.dialect == PostgreSQL {
-		now, from = "clock.now", " FROM clock"
+// extending is the statement for n leases, which come after d, sending and the mark. It says in SQL what [record.Record.Extend]
+// says in Go.
+func (c *conn) extending(n int) *statement {
+	if s, ok := c.extends.Load(n); ok {
+		return s.(*statement)
 	}
-	if c.dialect != MySQL {
-		back = " RETURNING operation, scope, call_key, fence, token"
+	sets := []assignment{
+		{"first_sent", "CASE WHEN :sending = 1 AND old.first_sent IS NULL THEN now() ELSE old.first_sent END"},
+		{"next_step", fmt.Sprintf("CASE WHEN :sending = 1 OR old.next_step < %d THEN now() + :d ELSE old.next_step END", far)},
+		{"expires", "CASE WHEN :sending = 1 THEN NULL ELSE old.expires + (now() + :d - old.lease_until) END"},
+		{"due", "now() + :d"}, {"lease_until", "now() + :d"}, {"flags", "old.flags | :mark"},
 	}
-	// What is assigned early must not be read later: MySQL has forgotten the old value.
-	text := fmt.Sprintf("UPDATE %[1]s SET"+
-		" first_sent = CASE WHEN :sending = 1 AND first_sent IS NULL THEN %[2]s ELSE first_sent END,"+
-		" next_step = CASE WHEN :sending = 1 OR next_step < %[3]d THEN %[2]s + :d ELSE next_step END,"+
-		" expires = CASE WHEN :sending = 1 THEN NULL ELSE expires + (%[2]s + :d - lease_until) END,"+
-		" due = %[2]s + :d", c.table, now, far)
-	where := fmt.Sprintf(" WHERE lease_until IS NOT NULL AND (state = %[1]d OR :sending = 0)"+
-		// A wanted cancellation refuses to mark the claim as sending; and what has lapsed into cancelled is final.
-		" AND NOT (flags & %[2]d <> 0 AND (:sending = 1 OR flags & %[3]d = 0 AND claimed_from IN (%[4]d, %[5]d) AND lease_until <= %[6]s))",
-		idempotency.StateRunning, flagCancelWanted, flagSending, idempotency.StateFree, idempotency.StateScheduled, now)
 	parameters := []param{{"d", integer}, {"sending", integer}, {"mark", integer}}
-	if c.dialect == PostgreSQL {
-		text = "WITH clock AS MATERIALIZED (SELECT " + nowIn(c.dialect) + " AS now) " + text
-	}
-	s := compile(c.dialect, text+fmt.Sprintf(", lease_until = %s + :d, flags = flags | :mark", now)+from+where, parameters)
-	s.text += " AND " + anyOf(c.dialect, leaseColumns, n, len(parameters)+1) + back
-	for i := range n * len(leaseColumns) {
-		if s.order != nil {
-			s.order = append(s.order, len(parameters)+i)
+	var leases []string
+	for i := range n {
+		var same []string
+		for _, column := range leaseColumns {
+			p := param{column.name + strconv.Itoa(i), column.kind}
+			parameters = append(parameters, p)
+			same = append(same, "old."+column.name+" = :"+p.name)
 		}
+		leases = append(leases, strings.Join(same, " AND "))
 	}
-	return s
+	// A wanted cancellation refuses to mark the claim as sending; and what has lapsed into cancelled is final.
+	where := fmt.Sprintf("(%s) AND old.lease_until IS NOT NULL AND (old.state = %d OR :sending = 0) AND NOT ((old.flags & %d) <> 0"+
+		" AND (:sending = 1 OR (old.flags & %d) = 0 AND old.claimed_from IN (%d, %d) AND old.lease_until <= now()))",
+		strings.Join(leases, " OR "), idempotency.StateRunning, flagCancelWanted, flagSending, idempotency.StateFree, idempotency.StateScheduled)
+	text := c.change(sets, where, list(leaseColumns))
+	if !c.returns() {
+		text = strings.ReplaceAll(text, nowIn(c.dialect), ":clock")
+		parameters = slices.Insert(parameters, 0, param{"clock", integer})
+	}
+	s := compile(c.dialect, text, parameters)
+	c.extends.Store(n, &s)
+	return &s
 }
 
 func extendArgs(leases []idempotency.Lease, d time.Duration, sending bool) []any {
-	args := []any{micros(record.Moment(d)), bit(sending), bit(sending) * flagSending}
-	if d > time.Duration(far) { // beyond any clock
-		args[0] = far / 2
-	}
+	until := row{Record: record.Record{LeaseEnd: record.Moment(d)}}
+	args := []any{until.leaseUntil(), bit(sending), bit(sending) * flagSending}
 	for i := range leases {
 		args = append(args, keyArgs(&leases[i].ID)...)
 		args = append(args, int64(leases[i].Fence), leases[i].Token[:])
@@ -101,8 +105,7 @@ func (c *conn) extend(
 	ctx context.Context, leases []idempotency.Lease, d time.Duration, sending bool,
 ) (map[idempotency.Lease]bool, error) {
 	padded := pad(leases)
-	s := c.extending(len(padded))
-	rows, err := c.querier().QueryContext(ctx, s.text, s.arrange(extendArgs(padded, d, sending))...)
+	rows, err := c.query(ctx, c.extending(len(padded)), extendArgs(padded, d, sending))
 	if err != nil {
 		return nil, err
 	}
@@ -110,8 +113,8 @@ func (c *conn) extend(
 	standing := make(map[idempotency.Lease]bool, len(leases))
 	for rows.Next() {
 		var operation, scope, key, token []byte
-		var fence int64
-		if err := rows.Scan(&operation, &scope, &key, &fence, &token); err != nil {
+		var fence, clock int64
+		if err := rows.Scan(&operation, &scope, &key, &fence, &token, &clock); err != nil {
 			return nil, err
 		}
 		l := idempotency.Lease{
@@ -127,25 +130,29 @@ func (c *conn) extend(
 	return standing, rows.Close()
 }
 
-// extendAndRead is extend where an UPDATE returns no rows: what stands is read afterwards. A claim whose cancellation came in
-// between is taken for refused, and that is safe.
+// extendAndRead is extend where no change returns rows: the clock is read before, and afterwards the leases that end when they
+// were made to end.
 func (c *conn) extendAndRead(
 	ctx context.Context, leases []idempotency.Lease, d time.Duration, sending bool,
 ) (map[idempotency.Lease]bool, error) {
 	padded := pad(leases)
-	s := c.extending(len(padded))
-	if _, err := c.querier().ExecContext(ctx, s.text, s.arrange(extendArgs(padded, d, sending))...); err != nil {
+	var clock int64
+	if err := scanOne(ctx, c.querier(), &clock, "SELECT "+nowIn(c.dialect)); err != nil {
 		return nil, err
 	}
-	var args []any
-	for i := range padded {
-		args = append(args, keyArgs(&padded[i].ID)...)
+	args := extendArgs(padded, d, sending)
+	end := clock + args[0].(int64)
+	if _, err := c.exec(ctx, c.extending(len(padded)), slices.Insert(args, 0, any(clock))); err != nil {
+		return nil, err
 	}
-	read := statement{text: c.selected + " WHERE " + anyOf(c.dialect, keyColumns, len(padded), 1)}
+	var keys []any
+	for i := range padded {
+		keys = append(keys, keyArgs(&padded[i].ID)...)
+	}
+	read := statement{text: c.selected + " WHERE " + anyOf(c.dialect, len(padded), 1)}
 	standing := make(map[idempotency.Lease]bool, len(leases))
-	err := c.each(ctx, &read, args, func(r row, now record.Moment) {
-		l := idempotency.Lease{ID: r.ID, Fence: r.Fence, Token: r.Token}
-		standing[l] = r.Extend(now, &l, d, sending)
+	err := c.each(ctx, &read, keys, func(r row, _ record.Moment) {
+		standing[idempotency.Lease{ID: r.ID, Fence: r.Fence, Token: r.Token}] = r.leaseUntil() == any(end)
 	})
 	return standing, err
 }

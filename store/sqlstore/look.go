@@ -35,8 +35,8 @@ func (s *Store) look(ctx context.Context, tx *sql.Tx) (*texts, error) {
 	case version > Version:
 		return nil, s.errNewer(version)
 	}
-	f := flavour{dialect: s.dialect, table: s.names.qualified()}
-	if s.dialect == MySQL {
+	f := flavour{dialect: s.dialect, maria: s.maria, table: s.names.qualified()}
+	if s.ask {
 		var server string
 		if err := scanOne(ctx, q, &server, "SELECT VERSION()"); err != nil {
 			return nil, err

@@ -85,6 +85,6 @@ func (c *conn) purge(ctx context.Context, n int) (int, error) {
 
 // onKeys changes the rows with these keys.
 func (c *conn) onKeys(ctx context.Context, change string, keys []any) error {
-	_, err := c.tx.ExecContext(ctx, change+" WHERE "+anyOf(c.dialect, keyColumns, len(keys)/len(keyColumns), 1), keys...)
+	_, err := c.tx.ExecContext(ctx, change+" WHERE "+anyOf(c.dialect, len(keys)/len(keyColumns), 1), keys...)
 	return err
 }

@@ -62,6 +62,8 @@ type Config struct {
 type Store struct {
 	db      *sql.DB
 	dialect Dialect
+	maria   bool // the dialect is MySQL, with what MariaDB has beside
+	ask     bool // whether it has, the server must say
 	names   names
 	warn    func(string)
 
@@ -109,10 +111,14 @@ func New(db *sql.DB, config Config) (*Store, error) {
 		if s.dialect, err = recognise(db); err != nil {
 			return nil, err
 		}
+		s.ask = s.dialect == MySQL
+	}
+	if s.dialect == MariaDB {
+		s.dialect, s.maria = MySQL, true
 	}
 	switch {
-	case s.dialect > SQLite:
-		return nil, fmt.Errorf("sqlstore: Config.Dialect is %d: use PostgreSQL, MySQL or SQLite", config.Dialect)
+	case s.dialect > MariaDB:
+		return nil, fmt.Errorf("sqlstore: Config.Dialect is %d: use PostgreSQL, MySQL, MariaDB or SQLite", config.Dialect)
 	case !identifier.MatchString(s.names.table):
 		return nil, fmt.Errorf("sqlstore: Config.Table is %q: use letters, digits and underscores, at most 40", config.Table)
 	case config.Schema != "" && s.dialect == SQLite:

@@ -39,15 +39,19 @@ type statement struct {
 	order []int // where placeholders have no numbers: which argument stands at each
 }
 
-var named = regexp.MustCompile(`:[a-z_]+`)
+var named = regexp.MustCompile(`:[a-z_]+[0-9]*`)
 
 // compile puts the dialect's placeholders in the place of each :name.
 func compile(d Dialect, source string, list ...[]param) statement {
 	parameters := slices.Concat(list...)
+	index := make(map[string]int, len(parameters))
+	for i, p := range parameters {
+		index[":"+p.name] = i
+	}
 	var s statement
 	s.text = named.ReplaceAllStringFunc(source, func(name string) string {
-		i := slices.IndexFunc(parameters, func(p param) bool { return p.name == name[1:] })
-		if i < 0 {
+		i, ok := index[name]
+		if !ok {
 			panic("sqlstore: a statement names " + name + ", which is not among its parameters: " + source)
 		}
 		if d == MySQL {
@@ -85,32 +89,16 @@ func (s *statement) arrange(args []any) []any {
 	return list
 }
 
-// anyOf is a condition that holds for rows whose columns equal one of n lists of arguments; the first argument has the
-// number first.
-func anyOf(d Dialect, columns []param, n, first int) string {
+// anyOf is a condition that holds for the rows with one of n keys, whose first argument has the number first. It is written as
+// alternatives: that is what all optimizers read as ranges of the index.
+func anyOf(d Dialect, n, first int) string {
 	var b strings.Builder
-	if d == MySQL { // whose optimizer reads a list of alternatives, and not of rows, as ranges of the key
-		for i := range n {
-			b.WriteString(strings.Repeat(" OR ", min(i, 1)) + "(")
-			for j, c := range columns {
-				b.WriteString(strings.Repeat(" AND ", min(j, 1)) + c.name + " = ?")
-			}
-			b.WriteString(")")
-		}
-		return "(" + b.String() + ")"
-	}
-	names := make([]string, len(columns))
-	for j, c := range columns {
-		names[j] = c.name
-	}
-	b.WriteString("(" + strings.Join(names, ", ") + ") IN (VALUES ")
 	for i := range n {
-		b.WriteString(strings.Repeat(", ", min(i, 1)) + "(")
-		for j, c := range columns {
-			b.WriteString(strings.Repeat(", ", min(j, 1)) + placeholder(d, first+i*len(columns)+j, c.kind))
+		b.WriteString(strings.Repeat(" OR ", min(i, 1)) + "(")
+		for j, c := range keyColumns {
+			b.WriteString(strings.Repeat(" AND ", min(j, 1)) + c.name + " = " + placeholder(d, first+i*len(keyColumns)+j, c.kind))
 		}
 		b.WriteString(")")
 	}
-	b.WriteString(")")
-	return b.String()
+	return "(" + b.String() + ")"
 }

@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+
+	"github.com/steadfast-go/steadfast/idempotency"
 )
 
 // flavour is what the statements depend on.
 type flavour struct {
 	dialect Dialect
-	maria   bool // MySQL's dialect, with RETURNING on INSERT
+	maria   bool // the dialect is MySQL, with RETURNING on INSERT
 	table   string
 }
 
@@ -29,18 +32,14 @@ type texts struct {
 	held     statement // what a batch has claimed
 	due      statement // what is due, locked
 	expired  statement // what Purge has to do, locked
+
+	extends sync.Map // by their number: the statement for so many leases
 }
 
 // returns reports whether an UPDATE, in whatever words, gives the record back.
 func (f flavour) returns() bool { return f.dialect != MySQL || f.maria }
 
 const whereKey = " WHERE operation = :operation AND scope = :scope AND call_key = :call_key"
-
-// whereOwned finds the record whose claim the owner ends, if nothing special waits. The columns are those of the table of.
-func whereOwned(of string) string {
-	return strings.ReplaceAll(" WHERE of.operation = :operation AND of.scope = :scope AND of.call_key = :call_key AND of.fence = :fence"+
-		" AND of.token = :token AND of.state = 3 AND of.claimed_from <> 6 AND (of.flags & :special) = 0", "of.", of)
-}
 
 func newTexts(f flavour) *texts {
 	t := &texts{flavour: f}
@@ -60,7 +59,7 @@ func newTexts(f flavour) *texts {
 	t.lock = compile(d, t.selected+whereKey+locked, keyColumns)
 	t.begin = compile(d, "UPDATE "+f.table+" SET fence = fence"+whereKey+" AND fence < 0", keyColumns)
 	t.insert = f.insert(columns, now)
-	t.settle = f.settle(columns, now)
+	t.settle = f.settle(columns)
 	t.update = compile(d, "UPDATE "+f.table+" SET "+assign(restColumns)+whereKey, keyColumns, restColumns)
 	t.describe = compile(d, "UPDATE "+f.table+" SET "+assign(claimColumns)+whereKey, keyColumns, claimColumns)
 	t.pending = compile(d, "SELECT CASE WHEN EXISTS (SELECT 1 FROM "+f.table+" WHERE batch = :token)"+
@@ -133,56 +132,60 @@ func (f flavour) insert(columns, now string) statement {
 	return compile(f.dialect, source, allColumns())
 }
 
-// settle ends a claim on which nothing special waits (see Store.settleFast), by its owner, in one statement. What is
-// assigned early must not be read later: MySQL has forgotten the old value.
-func (f flavour) settle(columns, now string) statement {
-	old, clock := "", now
+// settle ends a claim on which nothing special waits (see conn.settleFast), by its owner, in one statement.
+func (f flavour) settle(columns string) statement {
+	sets := []assignment{
+		{"last_sent", fmt.Sprintf("CASE WHEN :forgets = 1 THEN NULL WHEN (old.flags & %d) <> 0 THEN now() ELSE old.last_sent END", flagSending)},
+		{"first_sent", "CASE WHEN :forgets = 1 THEN NULL ELSE old.first_sent END"},
+		{"expires", "CASE WHEN :ends = 1 THEN now() + old.retention ELSE now() + :expires END"},
+		{"flags", fmt.Sprintf("(old.flags & %d) | :flags", flagStarted)},
+		{"attempts", "old.attempts + :attempts"},
+		{"ref", "CASE WHEN :named = 1 THEN :ref ELSE old.ref END"},
+		{"changed", "now()"}, {"lease_until", "now() + :lease_until"}, {"due", "now() + :due"}, {"next_step", "now() + :next_step"},
+		{"state", ":state"}, {"claimed_from", "0"}, {"batch", "NULL"}, {"value", ":value"}, {"code", ":code"}, {"message", ":message"},
+	}
+	where := fmt.Sprintf("old.operation = :operation AND old.scope = :scope AND old.call_key = :call_key AND old.fence = :fence"+
+		" AND old.token = :token AND old.state = %d AND old.claimed_from <> %d AND (old.flags & :special) = 0",
+		idempotency.StateRunning, idempotency.StateAbandoned)
+	return compile(f.dialect, f.change(sets, where, columns), settleParams)
+}
+
+// assignment is a column and its new value, in which old. stands before columns and now() for the clock. What is assigned
+// early must not be read later: MySQL has forgotten the old value.
+type assignment struct{ column, value string }
+
+// change is an UPDATE of the rows for which the condition holds. Where the database can, it returns their columns and the
+// clock.
+func (f flavour) change(sets []assignment, where, columns string) string {
+	now, old := nowIn(f.dialect), ""
+	clock := now
 	switch {
 	case f.dialect == PostgreSQL:
 		clock = "clock.now"
 	case f.maria:
 		old = f.table + "."
 	}
-	var sets []string
-	set := func(column, value string) {
-		value = strings.NewReplacer("old.", old, "now()", clock).Replace(value)
-		sets = append(sets, column+" = "+value)
+	said := func(text, old string) string { return strings.NewReplacer("old.", old, "now()", clock).Replace(text) }
+	changes := make([]string, len(sets))
+	for i, set := range sets {
+		changes[i] = set.column + " = " + said(set.value, old)
 	}
-	set("last_sent", fmt.Sprintf("CASE WHEN :forgets = 1 THEN NULL WHEN (old.flags & %d) <> 0 THEN now() ELSE old.last_sent END", flagSending))
-	set("first_sent", "CASE WHEN :forgets = 1 THEN NULL ELSE old.first_sent END")
-	set("expires", "CASE WHEN :ends = 1 THEN now() + old.retention ELSE now() + :expires END")
-	set("flags", fmt.Sprintf("(old.flags & %d) | :flags", flagStarted))
-	set("attempts", "old.attempts + :attempts")
-	set("ref", "CASE WHEN :named = 1 THEN :ref ELSE old.ref END")
-	set("changed", "now()")
-	for _, column := range []string{"lease_until", "due", "next_step"} {
-		set(column, "now() + :"+column)
-	}
-	for _, column := range []string{"state", "value", "code", "message"} {
-		set(column, ":"+column)
-	}
-	set("claimed_from", "0")
-	set("batch", "NULL")
-
-	condition := whereOwned("")
-	changes := strings.Join(sets, ", ")
-	var source string
+	change := strings.Join(changes, ", ")
 	switch {
 	case f.dialect == PostgreSQL:
-		source = "WITH clock AS MATERIALIZED (SELECT " + now + " AS now) UPDATE " + f.table + " SET " + changes + " FROM clock" + condition +
-			" RETURNING " + columns + ", clock.now"
+		return "WITH clock AS MATERIALIZED (SELECT " + now + " AS now) UPDATE " + f.table + " SET " + change + " FROM clock WHERE " +
+			said(where, "") + " RETURNING " + columns + ", clock.now"
 	case f.dialect == SQLite:
-		source = "UPDATE " + f.table + " SET " + changes + condition + " RETURNING " + columns + ", " + now
+		return "UPDATE " + f.table + " SET " + change + " WHERE " + said(where, "") + " RETURNING " + columns + ", " + now
 	case f.maria:
 		// MariaDB returns rows from INSERT only: the record is inserted again, which it cannot be, and so is updated.
-		kept := "operation, scope, call_key, state, claimed_from, flags, fence, token, attempts, changed, created"
-		source = "INSERT INTO " + f.table + " (" + kept + ") SELECT s." + strings.ReplaceAll(kept, ", ", ", s.") +
-			" FROM " + f.table + " AS s" + whereOwned("s.") +
-			" FOR UPDATE ON DUPLICATE KEY UPDATE " + changes + " RETURNING " + columns + ", " + now
+		needed := "operation, scope, call_key, state, claimed_from, flags, fence, token, attempts, changed, created"
+		return "INSERT INTO " + f.table + " (" + needed + ") SELECT same." + strings.ReplaceAll(needed, ", ", ", same.") +
+			" FROM " + f.table + " AS same WHERE " + said(where, "same.") + " FOR UPDATE ON DUPLICATE KEY UPDATE " + change +
+			" RETURNING " + columns + ", " + now
 	default:
-		source = "UPDATE " + f.table + " SET " + changes + condition
+		return "UPDATE " + f.table + " SET " + change + " WHERE " + said(where, "")
 	}
-	return compile(f.dialect, source, settleParams)
 }
 
 var settleParams = slices.Concat(keyColumns, []param{
