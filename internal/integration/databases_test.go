@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,11 +55,44 @@ var databases = []database{
 }
 
 func openPostgres(t testing.TB) *sql.DB {
-	return service(t, "postgres", "pgx", cmp.Or(os.Getenv("STEADFAST_TEST_POSTGRES"), "postgres://postgres@127.0.0.1:5432/test?sslmode=disable"))
+	t.Helper()
+	return service(t, "postgres", "pgx", postgresDSN(""))
 }
 
 func openMySQL(t testing.TB) *sql.DB {
-	return service(t, "mysql", "mysql", cmp.Or(os.Getenv("STEADFAST_TEST_MYSQL"), "root@tcp(127.0.0.1:3306)/test"))
+	t.Helper()
+	return service(t, "mysql", "mysql", mysqlDSN(""))
+}
+
+// postgresWith is a pool whose sessions have a setting, "name=value".
+func postgresWith(t testing.TB, setting string) *sql.DB {
+	t.Helper()
+	return service(t, "postgres", "pgx", postgresDSN("options="+url.PathEscape("-c "+setting)))
+}
+
+// mysqlWith is a pool whose sessions have a setting.
+func mysqlWith(t testing.TB, name, value string) *sql.DB {
+	t.Helper()
+	return service(t, "mysql", "mysql", mysqlDSN(name+"="+url.QueryEscape(value)))
+}
+
+func postgresDSN(parameter string) string {
+	return with(cmp.Or(os.Getenv("STEADFAST_TEST_POSTGRES"), "postgres://postgres@127.0.0.1:5432/test?sslmode=disable"), parameter)
+}
+
+func mysqlDSN(parameter string) string {
+	return with(cmp.Or(os.Getenv("STEADFAST_TEST_MYSQL"), "root@tcp(127.0.0.1:3306)/test"), parameter)
+}
+
+func with(dsn, parameter string) string {
+	switch {
+	case parameter == "":
+		return dsn
+	case strings.Contains(dsn, "?"):
+		return dsn + "&" + parameter
+	default:
+		return dsn + "?" + parameter
+	}
 }
 
 // each runs a test on every database.

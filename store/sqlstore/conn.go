@@ -120,7 +120,7 @@ func (c *conn) each(ctx context.Context, s *statement, args []any, do func(r row
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var r row
 		now, err := r.scan(rows)

@@ -41,7 +41,7 @@ func (c *conn) anythingDue(ctx context.Context, claim *idempotency.DueClaim) (pe
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
+		defer func() { _ = rows.Close() }()
 		for rows.Next() {
 			if err := rows.Scan(&pending); err != nil {
 				return err

@@ -109,7 +109,7 @@ func (c *conn) extend(
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	standing := make(map[idempotency.Lease]bool, len(leases))
 	for rows.Next() {
 		var operation, scope, key, token []byte

@@ -63,7 +63,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("sqlstore: Migrate: %w", err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	switch s.dialect {
 	case MySQL:
 		err = s.migrateMySQL(ctx, c)
@@ -172,7 +172,7 @@ func scanOne(ctx context.Context, q querier, into any, text string, args ...any)
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	if !rows.Next() {
 		if err := rows.Err(); err != nil {
 			return err

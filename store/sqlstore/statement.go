@@ -39,7 +39,7 @@ type statement struct {
 	order []int // where placeholders have no numbers: which argument stands at each
 }
 
-var named = regexp.MustCompile(`:[a-z_]+[0-9]*`)
+var named = regexp.MustCompile(`:[a-z_]+\d*`)
 
 // compile puts the dialect's placeholders in the place of each :name.
 func compile(d Dialect, source string, list ...[]param) statement {
