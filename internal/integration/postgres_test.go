@@ -1,7 +1,7 @@
 package integration_test
 
 import (
-	"errors"
+	"database/sql"
 	"strings"
 	"testing"
 
@@ -64,23 +64,30 @@ func TestPlansOnALargeTable(t *testing.T) {
 		"the oldest": "SELECT * FROM " + name + " WHERE operation = 'charge' AND state IN (3, 2, 4, 5, 6) AND next_step IS NOT NULL ORDER BY created LIMIT 1",
 		"held":       "SELECT * FROM " + name + " WHERE batch = '\x01' AND token = '\x01'",
 	} {
-		rows, err := db.QueryContext(t.Context(), "EXPLAIN "+query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var plan []string
-		for rows.Next() {
-			var line string
-			if err := rows.Scan(&line); err != nil {
-				t.Fatal(err)
-			}
-			plan = append(plan, line)
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			t.Fatal(err)
-		}
-		if text := strings.Join(plan, "\n"); strings.Contains(text, "Seq Scan") || !strings.Contains(text, "_idx") {
-			t.Errorf("%s reads the whole table:\n%s", what, text)
+		plan := explain(t, db, query)
+		if strings.Contains(plan, "Seq Scan") || !strings.Contains(plan, "_idx") {
+			t.Errorf("%s reads the whole table:\n%s", what, plan)
 		}
 	}
+}
+
+func explain(t *testing.T, db *sql.DB, query string) string {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "EXPLAIN "+query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	var plan []string
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			t.Fatal(err)
+		}
+		plan = append(plan, line)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(plan, "\n")
 }
