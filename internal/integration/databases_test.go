@@ -67,7 +67,7 @@ func openMySQL(t testing.TB) *sql.DB {
 // postgresWith is a pool whose sessions have a setting, "name=value".
 func postgresWith(t testing.TB, setting string) *sql.DB {
 	t.Helper()
-	return service(t, "postgres", "pgx", postgresDSN("options="+url.PathEscape("-c "+setting)))
+	return service(t, "postgres", "pgx", postgresDSN("options="+strings.ReplaceAll(url.QueryEscape("-c "+setting), "+", "%20")))
 }
 
 // mysqlWith is a pool whose sessions have a setting.

@@ -154,7 +154,7 @@ func TestSchema(t *testing.T) {
 func TestReadOnlyDatabase(t *testing.T) {
 	path := filepath.Join(dir(t), "calls.db")
 	d := databases[0]
-	s := d.storeOn(t, pool(t, "sqlite", "file:"+path+"?_pragma=journal_mode(DELETE)"), sqlstore.DefaultTable)
+	s := d.storeOn(t, pool(t, "sqlite", "file:"+path+"?_pragma=journal_mode(DELETE)&_pragma=busy_timeout(1000)"), sqlstore.DefaultTable)
 	succeed(t, s, "k")
 	s, err := sqlstore.New(pool(t, "sqlite", "file:"+path+"?mode=ro"), sqlstore.Config{})
 	if err != nil {

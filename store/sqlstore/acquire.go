@@ -53,11 +53,16 @@ func (c *conn) create(ctx context.Context, claim *idempotency.Claim) (rec idempo
 					return err
 				}
 			}
+			done, err := c.turn(ctx)
+			if err != nil {
+				return err
+			}
+			defer done()
 			if c.dialect == MySQL && !c.maria {
 				if _, err := c.exec(ctx, &c.insert, args); err != nil {
 					return err
 				}
-				r, now, err := c.one(ctx, &c.read, key)
+				r, now, err := c.one(ctx, c.latest(), key)
 				view(r, now)
 				return err
 			}
@@ -73,6 +78,14 @@ func (c *conn) create(ctx context.Context, claim *idempotency.Claim) (rec idempo
 		}
 	}
 	return idempotency.Record{}, errUnseen
+}
+
+// latest reads a record as it is now. A transaction of MySQL otherwise reads what was there when it began.
+func (c *conn) latest() *statement {
+	if c.tx != nil {
+		return &c.lock
+	}
+	return &c.read
 }
 
 // claim takes the record whose fence the claim names.

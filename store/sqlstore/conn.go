@@ -156,6 +156,21 @@ func (c *conn) retry(ctx context.Context, do func() error) error {
 	}
 }
 
+// turn waits until it is this goroutine's turn to write; done ends the turn. SQLite has one writer, and whoever finds it busy sleeps
+// and looks again, which is neither fast nor fair: so the goroutines of one process queue here, and one of them waits there.
+// The caller's transaction has, or takes, the file's lock by itself.
+func (c *conn) turn(ctx context.Context) (done func(), err error) {
+	if c.dialect != SQLite || c.tx != nil {
+		return func() {}, nil
+	}
+	select {
+	case c.store.writer <- struct{}{}:
+		return func() { <-c.store.writer }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // transact runs do in a transaction: the caller's, or one of its own, which is repeated where the database gave way.
 func (c *conn) transact(ctx context.Context, do func(c *conn) error) error {
 	if c.tx != nil {
@@ -166,6 +181,11 @@ func (c *conn) transact(ctx context.Context, do func(c *conn) error) error {
 		if c.dialect == SQLite {
 			options = nil // it knows one level
 		}
+		done, err := c.turn(ctx)
+		if err != nil {
+			return err
+		}
+		defer done()
 		tx, err := c.store.db.BeginTx(ctx, options)
 		if err != nil {
 			return err

@@ -35,7 +35,12 @@ func (s *Store) Extend(ctx context.Context, leases []idempotency.Lease, d time.D
 	stands := make([]bool, 0, len(leases))
 	for some := range slices.Chunk(leases, leasesAtOnce) {
 		var standing map[idempotency.Lease]bool
-		err := c.retry(ctx, func() (err error) {
+		err := c.retry(ctx, func() error {
+			done, err := c.turn(ctx)
+			if err != nil {
+				return err
+			}
+			defer done()
 			if !c.returns() {
 				standing, err = c.extendAndRead(ctx, some, d, sending)
 			} else {

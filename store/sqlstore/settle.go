@@ -35,20 +35,16 @@ func (s *Store) Settle(ctx context.Context, l idempotency.Lease, o idempotency.O
 func (s *Store) SettleTx(
 	ctx context.Context, l idempotency.Lease, o idempotency.Outcome, fn func(ctx context.Context, r idempotency.Record) error,
 ) (idempotency.Record, error) {
+	c, err := s.openSettle(ctx, &l, &o)
+	if err != nil {
+		return idempotency.Record{}, err
+	}
 	if !record.ToNotify(o.State) {
 		// Nobody is to be told, unless a cancellation waits: the usual statement leaves such a record alone.
-		c, err := s.openSettle(ctx, &l, &o)
-		if err != nil {
-			return idempotency.Record{}, err
-		}
 		rec, err := c.settleFast(ctx, &l, &o, false)
 		if !errors.Is(err, idempotency.ErrNoRecord) {
 			return rec, failed("SettleTx", err)
 		}
-	}
-	c, err := s.openSettle(ctx, &l, &o)
-	if err != nil {
-		return idempotency.Record{}, err
 	}
 	var rec idempotency.Record
 	var refused error // by fn; its error is returned as it is, and settles nothing
@@ -134,6 +130,11 @@ func (c *conn) settleFast(
 		next.leaseUntil(), micros(next.DueAt), next.nextStep(), micros(next.Expires()),
 		o.Value, []byte(o.Ref), []byte(o.Code), []byte(o.Message))
 	err = c.retry(ctx, func() error {
+		done, err := c.turn(ctx)
+		if err != nil {
+			return err
+		}
+		defer done()
 		statement, arguments := &c.texts.settle, args
 		if !c.returns() {
 			if n, err := c.exec(ctx, statement, arguments); err != nil {

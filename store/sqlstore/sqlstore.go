@@ -70,6 +70,8 @@ type Store struct {
 	opening sync.Mutex
 	texts   atomic.Pointer[texts] // nil until the table has been looked at
 
+	writer chan struct{} // holds one: whose turn it is to write to SQLite
+
 	preparing sync.Mutex
 	prepared  sync.Map // text to *sql.Stmt
 }
@@ -99,7 +101,10 @@ func New(db *sql.DB, config Config) (*Store, error) {
 	if db == nil {
 		return nil, errors.New("sqlstore: db is nil: open a database first")
 	}
-	s := &Store{db: db, dialect: config.Dialect, names: names{config.Schema, config.Table}, warn: config.Warn}
+	s := &Store{
+		db: db, dialect: config.Dialect, names: names{config.Schema, config.Table},
+		warn: config.Warn, writer: make(chan struct{}, 1),
+	}
 	if s.names.table == "" {
 		s.names.table = DefaultTable
 	}
