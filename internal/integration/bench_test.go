@@ -63,10 +63,12 @@ func BenchmarkFloor(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
+		defer func() { _ = ins.Close() }()
 		upd, err := db.PrepareContext(b.Context(), update)
 		if err != nil {
 			b.Fatal(err)
 		}
+		defer func() { _ = upd.Close() }()
 		token := make([]byte, 16)
 		n := 0
 		for b.Loop() {

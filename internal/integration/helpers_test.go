@@ -10,9 +10,6 @@ import (
 	"github.com/steadfast-go/steadfast/idempotency"
 )
 
-// shortLease is a lease that a test can wait for.
-const shortLease = 200 * time.Millisecond
-
 func reflectName(db *sql.DB) string { return fmt.Sprintf("%T", db.Driver()) }
 
 // token returns the n-th token.
@@ -54,8 +51,9 @@ func wantText(t *testing.T, err error, text string) {
 func eventually(t *testing.T, so func() bool) {
 	t.Helper()
 	for begin := time.Now(); !so(); time.Sleep(10 * time.Millisecond) {
-		if time.Since(begin) > 20*time.Second {
-			t.Fatal("waited 20 s")
+		if time.Since(begin) > time.Minute {
+			t.Error("waited for a minute")
+			return
 		}
 	}
 }

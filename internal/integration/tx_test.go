@@ -140,7 +140,6 @@ func TestOnSettledOnceInTheSettlingTransaction(t *testing.T) {
 		var provider sends
 		fails := true
 		w := wrap(t, d.store(t, db), provider.send, func(c *call) {
-			c.Lease = shortLease
 			c.OnSettled = func(ctx context.Context, s settled) error {
 				if err := done.add(ctx, sqlstore.Tx(ctx), s.Key); err != nil {
 					return err
