@@ -6,13 +6,14 @@ import (
 	"slices"
 
 	"github.com/steadfast-go/steadfast/idempotency"
+	"github.com/steadfast-go/steadfast/store/internal/record"
 )
 
 // AcquireDue implements idempotency.Store.
 //
 // It takes the head of the shard whose head is longest overdue, again and again, and so the longest overdue of all.
 func (s *Store) AcquireDue(ctx context.Context, c idempotency.DueClaim) ([]idempotency.Record, error) {
-	if err := checkDueClaim(ctx, &c); err != nil {
+	if err := checks.DueClaim(ctx, &c); err != nil {
 		return nil, err
 	}
 	s.taking.Lock()
@@ -22,12 +23,12 @@ func (s *Store) AcquireDue(ctx context.Context, c idempotency.DueClaim) ([]idemp
 		return held, nil
 	}
 	type head struct {
-		at moment
+		at record.Moment
 		sh *shard
 	}
 	var heads []head // longest overdue last
-	push := func(sh *shard, at moment) {
-		i, _ := slices.BinarySearchFunc(heads, at, func(h head, at moment) int { return cmp.Compare(at, h.at) })
+	push := func(sh *shard, at record.Moment) {
+		i, _ := slices.BinarySearchFunc(heads, at, func(h head, at record.Moment) int { return cmp.Compare(at, h.at) })
 		heads = slices.Insert(heads, i, head{at, sh})
 	}
 	for i := range s.shards {
@@ -56,25 +57,21 @@ func (s *Store) AcquireDue(ctx context.Context, c idempotency.DueClaim) ([]idemp
 }
 
 // head returns when the operation's next step in this shard is due.
-func (s *shard) head(operation string) moment {
+func (s *shard) head(operation string) record.Moment {
 	if q := s.due[operation]; q != nil && q.len() > 0 {
 		return q.items[0].at
 	}
-	return never
+	return record.Never
 }
 
 // take claims the operation's head.
-func (s *shard) take(now moment, c *idempotency.DueClaim) idempotency.Record {
+func (s *shard) take(now record.Moment, c *idempotency.DueClaim) idempotency.Record {
 	e := s.due[c.Operation].items[0].e
-	r := e.at(now)
-	if r.Notify {
-		r.claimNotify(now, c.Token, c.Lease)
-	} else {
-		r.claim(now, c.Token, c.Lease, false)
-	}
+	r := e.At(now)
+	r.AcquireDue(now, c)
 	s.put(e, &r)
 	s.list(e)
-	return r.view(now, c.Token)
+	return r.View(now, c.Token)
 }
 
 // held returns what an AcquireDue with this token has claimed before and still holds.
@@ -85,8 +82,8 @@ func (s *Store) held(c *idempotency.DueClaim) []idempotency.Record {
 		sh.mu.RLock()
 		now := s.now()
 		for _, e := range sh.batches[c.Token] {
-			if e.ID.Operation == c.Operation && e.lease > now {
-				held = append(held, e.view(now, c.Token))
+			if e.ID.Operation == c.Operation && e.LeaseEnd > now {
+				held = append(held, e.View(now, c.Token))
 			}
 		}
 		sh.mu.RUnlock()

@@ -8,11 +8,12 @@ import (
 	"strings"
 
 	"github.com/steadfast-go/steadfast/idempotency"
+	"github.com/steadfast-go/steadfast/store/internal/record"
 )
 
 // List implements idempotency.Store. It looks at every record, one shard at a time, and keeps the first q.N.
 func (s *Store) List(ctx context.Context, q idempotency.Query) ([]idempotency.Record, error) {
-	if err := checkQuery(ctx, &q); err != nil {
+	if err := checks.Query(ctx, &q); err != nil {
 		return nil, err
 	}
 	page := page{oldestFirst: q.OldestFirst}
@@ -39,30 +40,30 @@ func (s *shard) collect(store *Store, q *idempotency.Query, page *page) {
 }
 
 // offer adds e to the page if it is asked for and belongs to the first q.N.
-func (p *page) offer(e *entry, q *idempotency.Query, now moment) {
+func (p *page) offer(e *entry, q *idempotency.Query, now record.Moment) {
 	if e.ID.Operation != q.Operation || q.Scope != nil && e.ID.Scope != *q.Scope ||
 		!q.OldestFirst && compareIDs(e.ID, q.After) <= 0 {
 		return
 	}
-	r := e.at(now)
+	r := e.At(now)
 	if len(q.States) == 0 && r.State == idempotency.StateFree ||
 		len(q.States) > 0 && !slices.Contains(q.States, r.State) {
 		return
 	}
-	at := row{created: r.created, Record: idempotency.Record{ID: r.ID}}
+	at := row{created: r.CreatedAt, Record: idempotency.Record{ID: r.ID}}
 	if len(p.rows) == q.N {
 		if p.compare(at, p.rows[0]) >= 0 {
 			return
 		}
 		heap.Pop(p)
 	}
-	at.Record = r.view(now, idempotency.Token{})
+	at.Record = r.View(now, idempotency.Token{})
 	heap.Push(p, at)
 }
 
 // row is a record and its place in the order by age: ages that were read at different moments do not compare.
 type row struct {
-	created moment
+	created record.Moment
 	idempotency.Record
 }
 

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/steadfast-go/steadfast/idempotency"
+	"github.com/steadfast-go/steadfast/store/internal/record"
 )
 
 // DefaultMaxRecords is the limit where Config names none.
@@ -26,7 +27,7 @@ const DefaultMaxRecords = 100_000
 
 // KeepFree is how long a free record, whose only claim ended with "not sent", is kept before Purge removes it. Until
 // then its fence refuses a delayed copy of an earlier Acquire.
-const KeepFree = time.Hour
+const KeepFree = record.KeepFree
 
 // ErrFull says that the store holds as many records as it may. New keys are refused; calls under way go on.
 var ErrFull = errors.New("memstore: the store is full")
@@ -38,6 +39,8 @@ type Config struct {
 	// make room, since a forgotten record is a call that may be made twice: Purge makes room, as retention allows.
 	MaxRecords int
 }
+
+const checks = record.Checks("memstore")
 
 // shards is a power of two.
 const shards = 64
@@ -78,7 +81,7 @@ func New(config Config) *Store {
 
 // now reads the store's clock. It must be read under the lock of the shard whose records it is compared with: a reading
 // from before may be older than what another caller has written meanwhile.
-func (s *Store) now() moment { return moment(time.Since(s.base)) }
+func (s *Store) now() record.Moment { return record.Moment(time.Since(s.base)) }
 
 // shard returns the shard that the ID belongs to, and the ID's hash. There are few operations: leaving them out makes it
 // twice as fast, and short chains.
@@ -89,7 +92,7 @@ func (s *Store) shard(id *idempotency.ID) (*shard, uint64) {
 
 // Get returns the record, or ErrNoRecord.
 func (s *Store) Get(ctx context.Context, id idempotency.ID) (idempotency.Record, error) {
-	if err := check(ctx, id); err != nil {
+	if err := checks.Call(ctx, id); err != nil {
 		return idempotency.Record{}, err
 	}
 	sh, hash := s.shard(&id)
@@ -100,8 +103,8 @@ func (s *Store) Get(ctx context.Context, id idempotency.ID) (idempotency.Record,
 		return idempotency.Record{}, idempotency.ErrNoRecord
 	}
 	now := s.now()
-	r := e.at(now)
-	return r.view(now, idempotency.Token{}), nil
+	r := e.At(now)
+	return r.View(now, idempotency.Token{}), nil
 }
 
 // Peek returns a settled record. It allocates nothing.
@@ -113,12 +116,12 @@ func (s *Store) Peek(id idempotency.ID) (idempotency.Record, bool) {
 	if e == nil || !e.State.Settled() {
 		return idempotency.Record{}, false
 	}
-	return e.view(s.now(), idempotency.Token{}), true
+	return e.View(s.now(), idempotency.Token{}), true
 }
 
 // Acquire implements idempotency.Store.
 func (s *Store) Acquire(ctx context.Context, c idempotency.Claim) (idempotency.Record, error) {
-	if err := checkClaim(ctx, &c); err != nil {
+	if err := checks.Claim(ctx, &c); err != nil {
 		return idempotency.Record{}, err
 	}
 	sh, hash := s.shard(&c.ID)
@@ -129,20 +132,15 @@ func (s *Store) Acquire(ctx context.Context, c idempotency.Claim) (idempotency.R
 	if e == nil {
 		return s.create(sh, hash, now, &c)
 	}
-	r := e.at(now)
-	if c.Fence == 0 || c.Fence != r.Fence || !r.claimable(now, c.Mode) {
-		return r.view(now, c.Token), nil
+	r := e.At(now)
+	if r.Acquire(now, &c) {
+		sh.put(e, &r)
 	}
-	if r.State == idempotency.StateFree {
-		r.describe(now, &c)
-	}
-	r.acquire(now, &c)
-	sh.put(e, &r)
-	return r.view(now, c.Token), nil
+	return r.View(now, c.Token), nil
 }
 
 // create makes the record that the claim asks for.
-func (s *Store) create(sh *shard, hash uint64, now moment, c *idempotency.Claim) (idempotency.Record, error) {
+func (s *Store) create(sh *shard, hash uint64, now record.Moment, c *idempotency.Claim) (idempotency.Record, error) {
 	if c.Fence != 0 {
 		return idempotency.Record{}, idempotency.ErrNoRecord
 	}
@@ -151,51 +149,16 @@ func (s *Store) create(sh *shard, hash uint64, now moment, c *idempotency.Claim)
 		return idempotency.Record{}, fmt.Errorf(
 			"%w: Config.MaxRecords is %d; call Purge, shorten Retention and StubFor, or allow more records", ErrFull, s.limit)
 	}
-	e := &entry{hash: hash, record: record{
-		Record:  idempotency.Record{ID: c.ID, State: idempotency.StateFree},
-		created: now, changed: now, firstSent: never, lastSent: never,
-	}}
-	e.describe(now, c)
-	e.acquire(now, c)
+	e := &entry{hash: hash, Record: record.New(now, c)}
 	sh.add(e)
-	return e.view(now, c.Token), nil
-}
-
-// claimable reports whether a claim that names r's fence is granted.
-func (r *record) claimable(now moment, m idempotency.ClaimMode) bool {
-	switch r.State {
-	case idempotency.StateFree:
-		// A free record whose next step is "never" waits for nothing but a caller.
-		return m != idempotency.ClaimRun || r.due <= now || r.due == never
-	case idempotency.StateScheduled, idempotency.StateAccepted, idempotency.StateUnknown, idempotency.StateAbandoned:
-		return m == idempotency.ClaimRun && r.due <= now && !r.Notify && !r.Late
-	default:
-		return false
-	}
-}
-
-// acquire makes the transition that the claim asks for.
-func (r *record) acquire(now moment, c *idempotency.Claim) {
-	if c.Mode == idempotency.ClaimRun {
-		r.claim(now, c.Token, c.Lease, c.Sending)
-		return
-	}
-	r.Fence++ // so that whoever saw the free record cannot claim what it has become
-	r.token = idempotency.Token{}
-	if c.Mode == idempotency.ClaimSchedule {
-		r.rest(now, idempotency.StateScheduled)
-		r.due = now
-		return
-	}
-	r.rest(now, idempotency.StateCancelled)
-	r.mark(now, c.Notify)
+	return e.View(now, c.Token), nil
 }
 
 // Extend implements idempotency.Store.
 func (s *Store) Extend(
 	ctx context.Context, leases []idempotency.Lease, d time.Duration, sending bool,
 ) ([]bool, error) {
-	if err := checkExtend(ctx, leases, d); err != nil {
+	if err := checks.Extend(ctx, leases, d); err != nil {
 		return nil, err
 	}
 	stands := make([]bool, len(leases))
@@ -210,33 +173,13 @@ func (s *Store) extend(l *idempotency.Lease, d time.Duration, sending bool) bool
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	e := sh.find(hash, &l.ID)
-	if e == nil || !e.owned(l) {
+	if e == nil {
 		return false
 	}
-	now := s.now()
-	r := e.record // not as it is now: a lapsed claim that nobody took over stands
-	switch {
-	case r.State != idempotency.StateRunning:
-		if sending || r.lease == 0 {
-			return false
-		}
-	case sending && r.CancelWanted:
+	r := e.Record
+	if !r.Extend(s.now(), l, d, sending) {
 		return false
-	case r.fallback() == idempotency.StateCancelled && r.lease <= now:
-		return false // it has been cancelled, and settled is final
-	case sending:
-		r.Sending = true
-		if r.firstSent == never {
-			r.firstSent = now
-		}
 	}
-	r.lease = now.in(d)
-	r.due = r.lease
 	sh.put(e, &r)
 	return true
-}
-
-// owned reports whether the lease names the record's last claim.
-func (r *record) owned(l *idempotency.Lease) bool {
-	return l.Token != idempotency.Token{} && l.Token == r.token && l.Fence == r.Fence
 }

@@ -3,8 +3,6 @@ package memstore
 import (
 	"bytes"
 	"context"
-
-	"github.com/steadfast-go/steadfast/idempotency"
 )
 
 // purgeStep is how much Purge does under one lock, so that nobody waits long for it.
@@ -12,7 +10,7 @@ const purgeStep = 64
 
 // Purge implements idempotency.Store. It looks only at records whose time is over.
 func (s *Store) Purge(ctx context.Context, limit int) (int, error) {
-	if err := checkPurge(ctx, limit); err != nil {
+	if err := checks.Purge(ctx, limit); err != nil {
 		return 0, err
 	}
 	// Each Purge begins at another shard: with a small limit, all have their turn.
@@ -40,12 +38,11 @@ func (s *shard) purge(store *Store, limit int) int {
 	done := 0
 	for done < limit && s.expiry.len() > 0 && s.expiry.items[0].at <= now {
 		e := s.expiry.items[0].e
-		r := e.at(now)
-		if r.Expired || r.State == idempotency.StateFree {
+		r := e.At(now)
+		if r.Purge() {
 			s.remove(e)
 			store.count.Add(-1)
 		} else {
-			r.Value, r.Request, r.Expired = nil, nil, true
 			r.Fingerprint = bytes.Clone(r.Fingerprint) // it shares its memory with the request
 			s.put(e, &r)
 		}

@@ -1,5 +1,7 @@
 package memstore
 
+import "github.com/steadfast-go/steadfast/store/internal/record"
+
 // The two orders in which an entry can wait.
 const (
 	byDue = iota
@@ -9,7 +11,7 @@ const (
 
 // entry is a record in its shard, with its places in the shard's queues.
 type entry struct {
-	record
+	record.Record
 	hash   uint64      // of the ID
 	next   *entry      // another entry with this hash
 	place  [orders]int // index in the queue plus one; zero: not queued
@@ -24,18 +26,18 @@ type queue struct {
 }
 
 type item struct {
-	at moment
+	at record.Moment
 	e  *entry
 }
 
 func (q *queue) len() int { return len(q.items) }
 
-// set puts e into the queue at the moment at, moves it there, or, if at is never, takes it out.
-func (q *queue) set(e *entry, at moment) {
+// set puts e into the queue at the moment at, moves it there, or, if at is record.Never, takes it out.
+func (q *queue) set(e *entry, at record.Moment) {
 	i := e.place[q.order] - 1
 	switch {
-	case at == never && i < 0:
-	case at == never:
+	case at == record.Never && i < 0:
+	case at == record.Never:
 		q.remove(i)
 	case i < 0:
 		q.items = append(q.items, item{})

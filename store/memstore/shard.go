@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/steadfast-go/steadfast/idempotency"
+	"github.com/steadfast-go/steadfast/store/internal/record"
 )
 
 // shard is one part of the records. All of its fields are guarded by mu.
@@ -33,17 +34,17 @@ func (s *shard) add(e *entry) {
 }
 
 // put writes r down as e's record and moves e to its places in the queues. Every mutation ends here.
-func (s *shard) put(e *entry, r *record) {
-	if e.batch && (r.lease == 0 || r.token != e.token) {
+func (s *shard) put(e *entry, r *record.Record) {
+	if e.batch && (r.LeaseEnd == 0 || r.Token != e.Token) {
 		s.unlist(e)
 	}
-	e.record = *r
+	e.Record = *r
 	s.queue(e)
 }
 
 func (s *shard) queue(e *entry) {
-	next := e.nextStep()
-	if e.queued == nil && next != never {
+	next := e.NextStep()
+	if e.queued == nil && next != record.Never {
 		e.queued = s.due[e.ID.Operation]
 		if e.queued == nil {
 			e.queued = &queue{order: byDue}
@@ -52,11 +53,11 @@ func (s *shard) queue(e *entry) {
 	}
 	if e.queued != nil {
 		e.queued.set(e, next)
-		if next == never {
+		if next == record.Never {
 			e.queued = nil
 		}
 	}
-	s.expiry.set(e, e.expires())
+	s.expiry.set(e, e.Expires())
 }
 
 // remove takes e out of the shard.
@@ -65,10 +66,10 @@ func (s *shard) remove(e *entry) {
 		s.unlist(e)
 	}
 	if e.queued != nil {
-		e.queued.set(e, never)
+		e.queued.set(e, record.Never)
 		e.queued = nil
 	}
-	s.expiry.set(e, never)
+	s.expiry.set(e, record.Never)
 	if first := s.records[e.hash]; first != e {
 		for first.next != e {
 			first = first.next
@@ -84,20 +85,20 @@ func (s *shard) remove(e *entry) {
 // list remembers that AcquireDue claimed e under its token, for the caller whose reply was lost.
 func (s *shard) list(e *entry) {
 	if !e.batch {
-		s.batches[e.token] = append(s.batches[e.token], e)
+		s.batches[e.Token] = append(s.batches[e.Token], e)
 		e.batch = true
 	}
 }
 
 func (s *shard) unlist(e *entry) {
-	rest := s.batches[e.token]
+	rest := s.batches[e.Token]
 	if i := slices.Index(rest, e); i >= 0 {
 		rest = slices.Delete(rest, i, i+1)
 	}
 	if len(rest) == 0 {
-		delete(s.batches, e.token)
+		delete(s.batches, e.Token)
 	} else {
-		s.batches[e.token] = rest
+		s.batches[e.Token] = rest
 	}
 	e.batch = false
 }

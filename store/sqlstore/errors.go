@@ -1,0 +1,101 @@
+package sqlstore
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/steadfast-go/steadfast/idempotency"
+)
+
+// failed says which request failed. The contract's own answers stay as they are.
+func failed(request string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, idempotency.ErrNoRecord), errors.Is(err, idempotency.ErrLeaseLost), errors.Is(err, idempotency.ErrConflict):
+		return err
+	}
+	return fmt.Errorf("sqlstore: %s: %w%s", request, err, advice(err))
+}
+
+// advice says what to do about a failure that has an answer.
+func advice(err error) string {
+	n, state := number(err), sqlState(err)
+	switch {
+	case state == "25006", n == 1290, n == 1792, n == 1836, n == sqliteReadOnly:
+		return " (the database is read-only: claims need the primary, and the right to write)"
+	case state == "53100", n == 1021, n == 1114, n == sqliteFull:
+		return " (the disk is full: nothing was written)"
+	case n == 1153, n == 9001:
+		return " (the value is larger than max_allowed_packet)"
+	case state == "42P01", n == 1146:
+		return " (the table is gone: call Migrate)"
+	}
+	return ""
+}
+
+// SQLite's result codes; what is above the lowest byte says more.
+const (
+	sqliteBusy     = 5
+	sqliteLocked   = 6
+	sqliteReadOnly = 8
+	sqliteFull     = 13
+)
+
+// gaveWay reports whether the database undid a transaction, or a statement, in favour of another one: asked again it may
+// do it.
+func gaveWay(err error) bool {
+	switch sqlState(err) {
+	case "40001", "40P01", "55P03": // serialization failure, deadlock, lock not available
+		return true
+	}
+	switch number(err) {
+	case 1213, 1205, 1020, sqliteBusy, sqliteLocked: // T29: deadlock, lock wait timeout, changed since it was read
+		return true
+	}
+	return false
+}
+
+// number returns the error's number: MySQL's as its driver gives it in a field, SQLite's (the lowest byte) as its drivers give it by a
+// method. No driver is imported here, so they are found by their names.
+func number(err error) int {
+	for ; err != nil; err = errors.Unwrap(err) {
+		v := reflect.ValueOf(err)
+		if m := v.MethodByName("Code"); m.IsValid() && m.Type().NumIn() == 0 && m.Type().NumOut() == 1 {
+			if n, ok := integral(m.Call(nil)[0]); ok {
+				return n & 0xff
+			}
+		}
+		v = reflect.Indirect(v)
+		if v.Kind() != reflect.Struct {
+			continue
+		}
+		if n, ok := integral(v.FieldByName("Number")); ok { // go-sql-driver/mysql
+			return n
+		}
+		if n, ok := integral(v.FieldByName("Code")); ok { // mattn/go-sqlite3
+			return n & 0xff
+		}
+	}
+	return 0
+}
+
+func integral(v reflect.Value) (int, bool) {
+	switch {
+	case v.IsValid() && v.CanInt():
+		return int(v.Int()), true
+	case v.IsValid() && v.CanUint():
+		return int(v.Uint()), true
+	}
+	return 0, false
+}
+
+// sqlState returns PostgreSQL's code of the error.
+func sqlState(err error) string {
+	var coded interface{ SQLState() string }
+	if errors.As(err, &coded) {
+		return coded.SQLState()
+	}
+	return ""
+}

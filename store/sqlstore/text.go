@@ -1,0 +1,196 @@
+package sqlstore
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/steadfast-go/steadfast/idempotency"
+)
+
+// flavour is what the statements depend on.
+type flavour struct {
+	dialect Dialect
+	maria   bool // the dialect is MySQL, with RETURNING on INSERT
+	table   string
+}
+
+// texts are the statements for one table.
+type texts struct {
+	flavour
+	selected string // SELECT … FROM the table, to which conditions are added
+
+	read     statement // a record
+	lock     statement // a record, locked until the transaction ends
+	begin    statement // SQLite: makes a transaction a writer before it reads
+	insert   statement // a new record, or what is there
+	settle   statement // the usual end of a claim
+	update   statement // what a transition has made
+	describe statement // what a claim says of a free record
+	pending  statement // whether AcquireDue has anything to do
+	held     statement // what a batch has claimed
+	due      statement // what is due, locked
+	expired  statement // what Purge has to do, locked
+
+	extends sync.Map // by their number: the statement for so many leases
+}
+
+// returns reports whether an UPDATE, in whatever words, gives the record back.
+func (f flavour) returns() bool { return f.dialect != MySQL || f.maria }
+
+const whereKey = " WHERE operation = :operation AND scope = :scope AND call_key = :call_key"
+
+func newTexts(f flavour) *texts {
+	t := &texts{flavour: f}
+	d, now := f.dialect, nowIn(f.dialect)
+	once := now // PostgreSQL uses an index only for what it evaluates once
+	locked, skipping := "", ""
+	if d != SQLite {
+		locked, skipping = " FOR UPDATE", " FOR UPDATE SKIP LOCKED"
+	}
+	if d == PostgreSQL {
+		once = "(SELECT " + now + ")"
+	}
+	columns := list(allColumns())
+	t.selected = "SELECT " + columns + ", " + now + " FROM " + f.table
+
+	t.read = compile(d, t.selected+whereKey, keyColumns)
+	t.lock = compile(d, t.selected+whereKey+locked, keyColumns)
+	t.begin = compile(d, "UPDATE "+f.table+" SET fence = fence"+whereKey+" AND fence < 0", keyColumns)
+	t.insert = f.insert(columns, now)
+	t.settle = f.settle(columns)
+	t.update = compile(d, "UPDATE "+f.table+" SET "+assign(restColumns)+whereKey, keyColumns, restColumns)
+	t.describe = compile(d, "UPDATE "+f.table+" SET "+assign(claimColumns)+whereKey, keyColumns, claimColumns)
+	t.pending = compile(d, "SELECT CASE WHEN EXISTS (SELECT 1 FROM "+f.table+" WHERE batch = :token)"+
+		" OR EXISTS (SELECT 1 FROM "+f.table+" WHERE operation = :operation AND next_step <= "+once+") THEN 1 ELSE 0 END",
+		blobs("token", "operation"))
+	t.held = compile(d, t.selected+" WHERE batch = :token AND token = :token AND operation = :operation AND lease_until > "+now,
+		blobs("token", "operation"))
+	t.due = compile(d, t.selected+" WHERE operation = :operation AND next_step <= "+once+
+		" ORDER BY next_step LIMIT :n"+skipping, blobs("operation"), integers("n"))
+	// Purge is not shown what it is to throw away.
+	small := list(slices.Concat(keyColumns, restColumns)) + ", created, retention, stub_for, NULL, NULL"
+	small = strings.Replace(small, ", value,", ", NULL,", 1)
+	t.expired = compile(d, "SELECT "+small+", "+now+" FROM "+f.table+" WHERE expires <= "+once+" ORDER BY expires LIMIT :n"+skipping,
+		integers("n"))
+	return t
+}
+
+func allColumns() []param { return slices.Concat(keyColumns, restColumns, createdColumn, claimColumns) }
+
+// list names the columns.
+func list(columns []param) string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.name
+	}
+	return strings.Join(names, ", ")
+}
+
+func assign(columns []param) string {
+	sets := make([]string, len(columns))
+	for i, c := range columns {
+		sets[i] = c.name + " = :" + c.name
+	}
+	return strings.Join(sets, ", ")
+}
+
+// insert writes a record whose moments are distances from the statement's now, unless there is one; then it returns that.
+// On SQLite, where a question costs no round trip, the question has been asked before.
+func (f flavour) insert(columns, now string) statement {
+	var values []string
+	for _, c := range allColumns() {
+		switch c.name {
+		case "lease_until", "due", "next_step", "expires", "give_up", "changed", "first_sent", "last_sent", "created":
+			values = append(values, "clock.now + :"+c.name)
+		default:
+			values = append(values, ":"+c.name)
+		}
+	}
+	made := "INSERT INTO " + f.table + " (" + columns + ")"
+	inserted := strings.Join(values, ", ")
+	var source string
+	switch {
+	case f.dialect == PostgreSQL:
+		// T27: ON CONFLICT DO UPDATE would lock and write for each replay, and DO NOTHING returns nothing. So it reads first,
+		// and inserts only what was not found. Whoever gets no row has met another insert, and asks again.
+		source = fmt.Sprintf(`WITH clock AS MATERIALIZED (SELECT %s AS now), seen AS MATERIALIZED (SELECT %s FROM %s%s),`+
+			` made AS (%s SELECT %s FROM clock WHERE NOT EXISTS (SELECT 1 FROM seen) ON CONFLICT DO NOTHING RETURNING %s)`+
+			` SELECT seen.*, clock.now FROM seen, clock UNION ALL SELECT made.*, clock.now FROM made, clock`,
+			now, columns, f.table, whereKey, made, inserted, columns)
+	case f.dialect == SQLite:
+		source = made + " VALUES (" + strings.ReplaceAll(inserted, "clock.now", now) + ") ON CONFLICT DO NOTHING RETURNING " +
+			columns + ", " + now
+	default:
+		// An update that changes nothing locks the record and writes nothing, not even a log.
+		source = made + " VALUES (" + strings.ReplaceAll(inserted, "clock.now", now) + ") ON DUPLICATE KEY UPDATE fence = fence"
+		if f.maria {
+			source += " RETURNING " + columns + ", " + now
+		}
+	}
+	return compile(f.dialect, source, allColumns())
+}
+
+// settle ends a claim on which nothing special waits (see conn.settleFast), by its owner, in one statement.
+func (f flavour) settle(columns string) statement {
+	sets := []assignment{
+		{"last_sent", fmt.Sprintf("CASE WHEN :forgets = 1 THEN NULL WHEN (old.flags & %d) <> 0 THEN now() ELSE old.last_sent END", flagSending)},
+		{"first_sent", "CASE WHEN :forgets = 1 THEN NULL ELSE old.first_sent END"},
+		{"expires", "CASE WHEN :ends = 1 THEN now() + old.retention ELSE now() + :expires END"},
+		{"flags", fmt.Sprintf("(old.flags & %d) | :flags", flagStarted)},
+		{"attempts", "old.attempts + :attempts"},
+		{"ref", "CASE WHEN :named = 1 THEN :ref ELSE old.ref END"},
+		{"changed", "now()"}, {"lease_until", "now() + :lease_until"}, {"due", "now() + :due"}, {"next_step", "now() + :next_step"},
+		{"state", ":state"}, {"claimed_from", "0"}, {"batch", "NULL"}, {"value", ":value"}, {"code", ":code"}, {"message", ":message"},
+	}
+	where := fmt.Sprintf("old.operation = :operation AND old.scope = :scope AND old.call_key = :call_key AND old.fence = :fence"+
+		" AND old.token = :token AND old.state = %d AND old.claimed_from <> %d AND (old.flags & :special) = 0",
+		idempotency.StateRunning, idempotency.StateAbandoned)
+	return compile(f.dialect, f.change(sets, where, columns), settleParams)
+}
+
+// assignment is a column and its new value, in which old. stands before columns and now() for the clock. What is assigned
+// early must not be read later: MySQL has forgotten the old value.
+type assignment struct{ column, value string }
+
+// change is an UPDATE of the rows for which the condition holds. Where the database can, it returns their columns and the
+// clock.
+func (f flavour) change(sets []assignment, where, columns string) string {
+	now, old := nowIn(f.dialect), ""
+	clock := now
+	switch {
+	case f.dialect == PostgreSQL:
+		clock = "clock.now"
+	case f.maria:
+		old = f.table + "."
+	}
+	said := func(text, old string) string { return strings.NewReplacer("old.", old, "now()", clock).Replace(text) }
+	changes := make([]string, len(sets))
+	for i, set := range sets {
+		changes[i] = set.column + " = " + said(set.value, old)
+	}
+	change := strings.Join(changes, ", ")
+	switch {
+	case f.dialect == PostgreSQL:
+		return "WITH clock AS MATERIALIZED (SELECT " + now + " AS now) UPDATE " + f.table + " SET " + change + " FROM clock WHERE " +
+			said(where, "") + " RETURNING " + columns + ", clock.now"
+	case f.dialect == SQLite:
+		return "UPDATE " + f.table + " SET " + change + " WHERE " + said(where, "") + " RETURNING " + columns + ", " + now
+	case f.maria:
+		// MariaDB returns rows from INSERT only: the record is inserted again, which it cannot be, and so is updated.
+		needed := "operation, scope, call_key, state, claimed_from, flags, fence, token, attempts, changed, created"
+		return "INSERT INTO " + f.table + " (" + needed + ") SELECT same." + strings.ReplaceAll(needed, ", ", ", same.") +
+			" FROM " + f.table + " AS same WHERE " + said(where, "same.") + " FOR UPDATE ON DUPLICATE KEY UPDATE " + change +
+			" RETURNING " + columns + ", " + now
+	default:
+		return "UPDATE " + f.table + " SET " + change + " WHERE " + said(where, "")
+	}
+}
+
+var settleParams = slices.Concat(keyColumns, []param{
+	{"fence", integer}, {"token", bytes}, {"special", integer}, {"forgets", integer}, {"ends", integer}, {"named", integer},
+	{"state", integer}, {"flags", integer}, {"attempts", integer},
+	{"lease_until", integer}, {"due", integer}, {"next_step", integer}, {"expires", integer},
+	{"value", bytes}, {"ref", bytes}, {"code", bytes}, {"message", bytes},
+})
