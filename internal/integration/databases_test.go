@@ -139,7 +139,10 @@ func dir(t testing.TB) string {
 	if err := os.MkdirAll(base, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(base) })
+	t.Cleanup(func() {
+		_ = os.RemoveAll(base)
+		_ = os.Remove(filepath.Dir(base)) // when it is empty
+	})
 	return base
 }
 
