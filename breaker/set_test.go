@@ -92,3 +92,30 @@ func TestAnInvalidSetRefusesEveryCall(t *testing.T) {
 		assert.Zero(t, s.Len())
 	}
 }
+
+// talkative is a key whose String asks the set that it is made for.
+type talkative struct {
+	set **breaker.Set[talkative]
+	n   int
+}
+
+func (k talkative) String() string { return fmt.Sprint("key ", k.n, " of ", (*k.set).Len()+1) }
+
+// A key's String is not the set's code: called under the set's lock, one that asks the set waits for ever.
+func TestSetCallsNoKeyUnderItsLock(t *testing.T) {
+	s := breaker.NewSet[talkative](breaker.Config{Name: "psp"}, 3)
+	done := make(chan error, 1)
+	go func() {
+		b := s.Get(talkative{&s, 1})
+		b.Trip()
+		_, err := breaker.Do(t.Context(), b, succeed)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		require.ErrorIs(t, err, breaker.ErrOpen)
+		assert.ErrorContains(t, err, "psp[key 1 of 1]")
+	case <-time.After(10 * time.Second):
+		t.Fatal("Set.Get does not return: it calls the key's String under its lock")
+	}
+}
