@@ -63,7 +63,7 @@ func (e *engine) negative(rec *Record, ans *answer) Outcome {
 		no.Code, no.Message = "did_not_happen", "the provider had accepted the call, and does not know it any more"
 		return no
 	case rec.ReplayedError: // T70: it would be repeated for as long as the key lives
-		no.Code, no.Message = "did_not_happen", rec.Message
+		no.Code, no.Message = cmp.Or(rec.Code, "did_not_happen"), rec.Message
 		return no
 	}
 	return Outcome{State: StateScheduled, Message: rec.Message}

@@ -46,7 +46,8 @@ func (r *run) work(c *claim) (more bool, err error) {
 type sending struct {
 	attempts  int
 	ambiguous bool // one of them, or one before the claim, may have had an effect
-	replayed  bool // the last answer was a stored error
+	replayed  bool // the last answer was a stored error, or a rejection that could not be believed
+	code      string
 }
 
 // sendAll makes attempts within the policy, for as long as section 5 of the design allows them.
@@ -87,7 +88,7 @@ func (r *run) judge(s *sending, res *result) (o Outcome, settled bool) {
 	r.lastErr = res.err
 	if res.ran {
 		s.attempts++
-		s.replayed = res.replayed
+		s.replayed, s.code = res.replayed, ""
 	}
 	ambiguous := s.ambiguous || res.resent // two sendings are ambiguous before their answer is read
 	switch res.class {
@@ -106,6 +107,9 @@ func (r *run) judge(s *sending, res *result) (o Outcome, settled bool) {
 			return Outcome{State: StateRejected, Code: no.Code, Message: no.Message, Attempts: s.attempts}, true
 		}
 		s.ambiguous = true
+		if e.canAsk { // it would only be repeated: the provider can say what became of the call
+			s.replayed, s.code = true, no.Code
+		}
 	case classUnknown:
 		s.ambiguous = true
 	case classNotSent:
@@ -118,6 +122,7 @@ func (r *run) judge(s *sending, res *result) (o Outcome, settled bool) {
 func (r *run) restAfter(c *claim, s sending, delay time.Duration) Outcome {
 	o := r.e.rest(&r.rec, s.ambiguous, 0)
 	o.ReplayedError = s.replayed
+	o.Code = cmp.Or(s.code, o.Code)
 	o.Attempts = s.attempts
 	o.Message = text(r.lastErr)
 	o.Due = r.e.dueIn(max(delay, r.restFor(c, &o)), &r.rec)

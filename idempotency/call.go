@@ -20,7 +20,9 @@ type Call[In, Out any] struct {
 
 	// Send makes one attempt. It is given the request as the Codec reads it back from what was stored, so that all
 	// attempts, of all processes, send the same. It must pass a.Key to the provider with the request, must not retry by itself (turn an
-	// SDK's own retries off), and should respect ctx. Its error says what happened: see [Rejected], [Accepted],
+	// SDK's own retries off; set GetBody of an http.Request with an Idempotency-Key header to nil, or net/http sends it
+	// again by itself when a kept-alive connection dies), and should respect ctx. It passes a provider's Retry-After on
+	// with retry.After. Its error says what happened: see [Rejected], [Accepted],
 	// [NotSent] and [Replayed]; any other error, and a panic, mean that the outcome is unknown. It is called from
 	// several goroutines, but never twice at once for one key in one process.
 	Send func(ctx context.Context, a Attempt, in In) (Out, error)
@@ -44,7 +46,8 @@ type Call[In, Out any] struct {
 	Harmless bool
 
 	// KeyedErrors says whether the provider stores this rejection under the provider key and repeats it, so that it
-	// answers every sending with that key. Nil: it stores none.
+	// answers every sending with that key. Nil: it stores none, and a rejection that comes after an attempt with an unknown
+	// outcome may be the echo of that one: it settles the call only once Lookup, late enough, says that nothing happened.
 	KeyedErrors func(*Rejection) bool
 
 	// Timeout bounds one attempt, and one Lookup. Default 10 s.

@@ -415,6 +415,9 @@ func (e *engine) explain(rec *Record, cause error) error {
 		if e.next(rec) != stepHold && rec.Due != Never {
 			after = max(rec.Due, e.poll)
 		}
+		if rec.Late {
+			cause = errHappenedLate
+		}
 		if cause == nil && rec.Message != "" {
 			cause = errors.New(rec.Message)
 		}
@@ -427,6 +430,8 @@ func (e *engine) explain(rec *Record, cause error) error {
 		return &PendingError{ID: rec.ID, State: rec.State, after: after, hidden: hidden{cause}}
 	}
 }
+
+var errHappenedLate = errors.New("it happened after it was given up, and must be compensated for")
 
 // notSentYet is ErrNotSent with its reason.
 type notSentYet struct{ hidden }

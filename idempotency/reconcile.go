@@ -141,6 +141,7 @@ func (p part) has(providerKey string) bool {
 type listed struct {
 	Entry
 	found bool
+	twice []Entry // further lines that happened
 }
 
 func (e *engine) reconcilePart(ctx context.Context, with Reconciliation, scope *string, p part, yield func(Discrepancy, error) bool) (more bool, err error) {
@@ -171,8 +172,8 @@ func (e *engine) reconcilePart(ctx context.Context, with Reconciliation, scope *
 		case !entry.Happened:
 		case !first.Happened:
 			first.Entry = entry
-		case !yield(Discrepancy{Kind: Twice, Entry: entry, Scope: entry.Scope, Key: entry.Key}, nil):
-			return false, nil
+		default:
+			first.twice = append(first.twice, entry)
 		}
 	}
 	for rec, err := range e.all(ctx, scope) {
@@ -187,6 +188,11 @@ func (e *engine) reconcilePart(ctx context.Context, with Reconciliation, scope *
 		if l := theirs[key]; l != nil {
 			l.found, d.Entry = true, l.Entry
 			d.Kind = compare(rec, l.Happened)
+			for _, again := range l.twice {
+				if !yield(Discrepancy{Kind: Twice, Entry: again, Scope: d.Scope, Key: d.Key, State: d.State}, nil) {
+					return false, nil
+				}
+			}
 		} else if sent := time.Now().Add(-rec.FirstSent); (rec.State == StateSucceeded || rec.Late) && rec.FirstSent != Never && sent.After(with.From) && sent.Before(with.To) {
 			d.Kind = MissingAtProvider
 		}
@@ -198,8 +204,10 @@ func (e *engine) reconcilePart(ctx context.Context, with Reconciliation, scope *
 		if l.found || !l.Happened {
 			continue
 		}
-		if !yield(Discrepancy{Kind: MissingHere, Entry: l.Entry, Scope: l.Scope, Key: l.Key}, nil) {
-			return false, nil
+		for _, missing := range append([]Entry{l.Entry}, l.twice...) {
+			if !yield(Discrepancy{Kind: MissingHere, Entry: missing, Scope: l.Scope, Key: l.Key}, nil) {
+				return false, nil
+			}
 		}
 	}
 	return true, nil

@@ -169,7 +169,8 @@ func (e *engine) hint() {
 	}
 }
 
-// Unresolved returns the states that somebody, Run or a person, still has to do something about: for [Query.States].
+// Unresolved returns the states that somebody, Run or a person, still has to do something about: for [Query.States]. Of the abandoned ones, those with
+// [Status.Late] are known, and only wait for what OnSettled made of them.
 func Unresolved() []State {
 	return []State{StateScheduled, StateRunning, StateAccepted, StateUnknown, StateAbandoned}
 }

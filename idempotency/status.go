@@ -189,6 +189,9 @@ func (e *engine) verdict(ctx context.Context, id ID, ans answer, seen *asOf, ref
 	case !applies: // a call runs, or has not been sent: there is nothing to apply it to now
 		return rec, &PendingError{ID: id, State: rec.State, after: e.poll}
 	}
+	if negative := ans.kind == declined || ans.kind == didNotHappen; negative && o.State == rec.State && !e.canAsk {
+		return rec, &PendingError{ID: id, State: rec.State, after: e.poll, hidden: hidden{errNoBasis}}
+	}
 	rec, err = e.outside(ctx, Lease{ID: id, Fence: rec.Fence}, o)
 	switch {
 	case errors.Is(err, ErrLeaseLost): // it has moved on since: whoever asked must ask again
@@ -217,6 +220,8 @@ func recorded(rec Record) State {
 	}
 	return rec.State
 }
+
+var errNoBasis = errors.New("a negative verdict counts only AsOf a status that was read before the provider was asked")
 
 // weigh says what a verdict that is not positive makes of a record; only one at rest can be judged.
 func (e *engine) weigh(rec *Record, ans *answer, seen *asOf, ref string) (o Outcome, applies bool) {

@@ -136,6 +136,9 @@ func (w *Wrapper[In, Out]) Do(ctx context.Context, key string, in In) (Result[Ou
 	if joined || f.replayed {
 		hook(w.e.hooks.Answered, AnsweredEvent{ID: id, Replayed: f.replayed, Joined: joined})
 	}
+	if errors.Is(f.err, ErrKeyReused) {
+		return Result[Out]{}, f.err // what is recorded belongs to somebody else
+	}
 	if live, ok := f.value.(Out); ok && !joined { // this caller's own Send made it: as it is, also where it could not be stored
 		res, err := w.settledResult(f.told, false), f.err
 		res.Value = live
