@@ -53,10 +53,11 @@ func (r *run) ask(c *claim) (o Outcome, more bool) {
 
 // negative is what a believed "no" makes of a record. Nothing was, or will be, done by what was sent so far.
 func (e *engine) negative(rec *Record, ans *answer) Outcome {
-	no := Outcome{State: StateRejected, Code: ans.code, Message: ans.message}
+	code, message := cut(ans.code, MaxKey), cut(ans.message, maxText)
+	no := Outcome{State: StateRejected, Code: code, Message: message}
 	switch base := rec.base(); {
 	case base == StateAbandoned:
-		return Outcome{State: StateCancelled, Code: ans.code, Message: ans.message}
+		return Outcome{State: StateCancelled, Code: code, Message: message}
 	case ans.kind == declined:
 		return no
 	case base == StateAccepted:

@@ -96,7 +96,11 @@ func (r *run) judge(s *sending, res *result) (o Outcome, settled bool) {
 		r.live = res.live
 		return Outcome{State: StateSucceeded, Value: res.value, Omitted: res.omitted != nil, Message: text(res.omitted), Attempts: s.attempts}, true
 	case classAccepted:
-		o = Outcome{State: StateAccepted, Ambiguous: ambiguous, Ref: res.accepted.ref, Due: e.dueIn(Never, &r.rec), Attempts: s.attempts}
+		ref := res.accepted.ref
+		if cut(ref, MaxKey) != ref {
+			ref = "" // it cannot be kept as it is; the key finds the call as well
+		}
+		o = Outcome{State: StateAccepted, Ambiguous: ambiguous, Ref: ref, Due: e.dueIn(Never, &r.rec), Attempts: s.attempts}
 		if e.canAsk {
 			o.Due = e.dueIn(res.accepted.after, &r.rec)
 		}
@@ -245,15 +249,17 @@ func (r *run) attemptOf(c *claim, number int) Attempt {
 	return a
 }
 
+// maxText bounds a message as it is stored, in bytes.
+const maxText = 1000
+
 // text is an error's text as it is stored: bounded, and valid in any database.
 func text(err error) string {
 	if err == nil {
 		return ""
 	}
-	const most = 1000
 	s := ""
 	_ = guard(func() error { s = err.Error(); return nil })
-	return cut(s, most)
+	return cut(s, maxText)
 }
 
 func cut(s string, most int) string {

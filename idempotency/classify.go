@@ -47,8 +47,8 @@ func (e *acceptedError) Error() string {
 }
 
 // Accepted is returned by Send when the provider took the call and will answer later (a 202, "processing", 3-D Secure).
-// The call is never sent again. ref is the provider's id for it, handed to Lookup in [Attempt.Ref]; after is when to ask
-// for the first time.
+// The call is never sent again. ref is the provider's id for it, at most [MaxKey] bytes, handed to Lookup in [Attempt.Ref];
+// after is when to ask for the first time.
 func Accepted(ref string, after time.Duration) error { return &acceptedError{ref, max(after, 0)} }
 
 type notSentError struct{ error }
@@ -125,11 +125,12 @@ func (m *marks) read(err error) {
 			m.read(inner)
 		}
 	case interface{ Unwrap() []error }:
+		under := m.under || m.found > 0
 		for _, inner := range e.Unwrap() {
 			if inner == nil {
 				continue
 			}
-			branch := marks{under: m.under || m.found > 0}
+			branch := marks{under: under}
 			branch.read(inner)
 			if branch.found == 0 && !branch.under { // it may speak of something that did arrive
 				branch.found = 2

@@ -141,7 +141,7 @@ func emptied(t reflect.Type) bool {
 		return false
 	}
 	for i := range t.NumField() {
-		if f := t.Field(i); f.IsExported() || f.Anonymous {
+		if f := t.Field(i); f.IsExported() && f.Tag.Get("json") != "-" || f.Anonymous {
 			return false
 		}
 	}

@@ -198,6 +198,7 @@ func TestReviewAnUnmarkedBranchIsUnknown(t *testing.T) {
 	} {
 		for shape, err := range map[string]error{
 			"joined, mark last":   errors.Join(errLost, mark(refused)),
+			"joined, mark first":  errors.Join(mark(refused), errLost),
 			"formatted":           fmt.Errorf("first host: %w; second host: %w", errLost, mark(refused)),
 			"deep in another one": fmt.Errorf("charge: %w", errors.Join(fmt.Errorf("a: %w", errLost), fmt.Errorf("b: %w", mark(refused)))),
 		} {
