@@ -109,9 +109,10 @@ func TestReconcileBadInput(t *testing.T) {
 			require.ErrorContains(t, errs[0], text)
 		}
 		seen := 0
-		for range w.Reconcile(t.Context(), idempotency.Reconciliation{
+		for _, err := range w.Reconcile(t.Context(), idempotency.Reconciliation{
 			Entries: entries(idempotency.Entry{Key: "x", Happened: true}, idempotency.Entry{Key: "y", Happened: true}), From: now, To: now.Add(time.Hour),
 		}) {
+			require.NoError(t, err)
 			seen++
 			break
 		}
