@@ -1,6 +1,7 @@
 package idempotency
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding"
 	"encoding/json"
@@ -99,6 +100,21 @@ func (c *Call[In, Out]) fingerprint(id ID, in In, encoded []byte) (fingerprint, 
 		return fingerprint{}, fmt.Errorf("idempotency: Call.Fingerprint of %q returned a %T that JSON cannot encode: %w", c.Name, view, err)
 	}
 	return digest(plainFingerprint, data), nil
+}
+
+func (c *Call[In, Out]) guardedFingerprint(id ID, in In, encoded []byte) (fp fingerprint, err error) {
+	err = guard(func() (err error) {
+		fp, err = c.fingerprint(id, in, encoded)
+		return err
+	})
+	return fp, err
+}
+
+// sameBytes says whether a record was made by this very encoding of a request: then their fingerprints are the same too,
+// and need not be made, unless something else than the encoding goes into them.
+func (c *Call[In, Out]) sameBytes(rec *Record, encoded []byte) bool {
+	_, keyed := c.Codec.(Fingerprinter)
+	return !keyed && c.Fingerprint == nil && !rec.Expired && len(rec.Fingerprint) > 0 && bytes.Equal(rec.Request, encoded)
 }
 
 // encodeWith and decodeWith spare the Raw codec the conversion of its bytes to an interface and back. What encodeWith

@@ -119,15 +119,23 @@ func (w *Wrapper[In, Out]) For(scope string) *Wrapper[In, Out] {
 // A key belongs to the request that it was first used with, also after ErrNotSent for as long as the store remembers it.
 // The caller whose Do made the call gets the value that Send returned; every other one decodes a copy of its own.
 func (w *Wrapper[In, Out]) Do(ctx context.Context, key string, in In) (Result[Out], error) {
-	id, request, fp, err := w.begin(key, in)
+	id, request, err := w.begin(key, in)
 	if err != nil {
 		return Result[Out]{}, err
 	}
+	var peeked Record
+	settled := false
 	if w.e.peeker != nil {
-		if rec, ok := w.e.peeker.Peek(id); ok && bytes.Equal(rec.Fingerprint, fp[:]) {
-			hook(w.e.hooks.Answered, AnsweredEvent{ID: id, Replayed: true})
-			return w.result(&rec, w.e.explain(&rec, nil), true)
+		if peeked, settled = w.e.peeker.Peek(id); settled && w.call.sameBytes(&peeked, request) {
+			return w.replay(&peeked)
 		}
+	}
+	fp, err := w.call.guardedFingerprint(id, in, request)
+	if err != nil {
+		return Result[Out]{}, err
+	}
+	if settled && bytes.Equal(peeked.Fingerprint, fp[:]) {
+		return w.replay(&peeked)
 	}
 	f, joined, err := w.e.do(ctx, flightKey{id, fp}, request)
 	if err != nil {
@@ -150,14 +158,20 @@ func (w *Wrapper[In, Out]) Do(ctx context.Context, key string, in In) (Result[Ou
 	return w.result(f.told, f.err, f.replayed)
 }
 
-// begin checks a key, and encodes and fingerprints a request, before anything else happens.
-func (w *Wrapper[In, Out]) begin(key string, in In) (id ID, request []byte, fp fingerprint, err error) {
+// replay answers from memory.
+func (w *Wrapper[In, Out]) replay(rec *Record) (Result[Out], error) {
+	hook(w.e.hooks.Answered, AnsweredEvent{ID: rec.ID, Replayed: true})
+	return w.result(rec, w.e.explain(rec, nil), true)
+}
+
+// begin checks a key and encodes a request, before anything else happens.
+func (w *Wrapper[In, Out]) begin(key string, in In) (id ID, request []byte, err error) {
 	if id, err = w.id(key); err != nil {
-		return id, nil, fp, err
+		return id, nil, err
 	}
 	select {
 	case <-w.e.closing:
-		return id, nil, fp, ErrClosed
+		return id, nil, ErrClosed
 	default:
 	}
 	err = guard(func() error {
@@ -167,10 +181,9 @@ func (w *Wrapper[In, Out]) begin(key string, in In) (id ID, request []byte, fp f
 		if len(request) > w.call.MaxBytes {
 			return fmt.Errorf("idempotency: the request of %s %q has %d bytes, more than Call.MaxBytes %d: leave out what Send does not need", id.Operation, id.Key, len(request), w.call.MaxBytes)
 		}
-		fp, err = w.call.fingerprint(id, in, request)
-		return err
+		return nil
 	})
-	return id, request, fp, err
+	return id, request, err
 }
 
 func (w *Wrapper[In, Out]) id(key string) (ID, error) {
@@ -209,7 +222,11 @@ func (w *Wrapper[In, Out]) settledResult(rec *Record, replayed bool) Result[Out]
 // again with the same key. A [*PendingError] means that a Do has the call under way, which is not committed to it: start
 // it again later.
 func (w *Wrapper[In, Out]) Start(ctx context.Context, key string, in In) (Status[Out], error) {
-	id, request, fp, err := w.begin(key, in)
+	id, request, err := w.begin(key, in)
+	if err != nil {
+		return Status[Out]{}, err
+	}
+	fp, err := w.call.guardedFingerprint(id, in, request)
 	if err != nil {
 		return Status[Out]{}, err
 	}
