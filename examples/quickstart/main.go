@@ -112,14 +112,18 @@ func (b bank) Charge(ctx context.Context, a idempotency.Attempt, o order) (r rec
 	}
 	req.Header.Set(fakepay.KeyHeader, a.Key)
 	req.GetBody = nil // or net/http sends a POST with this header again by itself when its connection dies
-	switch status, err := send(req, &r); {
+	var reply struct {
+		receipt
+		fakepay.ErrorBody
+	}
+	switch status, err := send(req, &reply); {
 	case err != nil:
 		return r, err
-	case status == http.StatusCreated:
-		return r, nil
-	case status == http.StatusPaymentRequired:
-		return r, idempotency.Rejected("declined", nil)
-	default:
+	case status == http.StatusCreated && reply.ID != "":
+		return reply.receipt, nil
+	case status == http.StatusPaymentRequired && reply.Error != nil && reply.Error.ChargeID != "":
+		return r, idempotency.Rejected(reply.Error.Code, reply.Error)
+	default: // also what a proxy says in the bank's place
 		return r, fmt.Errorf("the bank answered %d", status)
 	}
 }
@@ -136,6 +140,8 @@ func (b bank) FindCharge(ctx context.Context, a idempotency.Attempt, _ order) (v
 		return v, err
 	case status != http.StatusOK:
 		return v, fmt.Errorf("the bank answered %d", status)
+	case found.Charges == nil: // not the bank's own words
+		return v, errors.New("the bank's answer has no list of charges")
 	case len(found.Charges) == 0:
 		return idempotency.DidNotHappen[receipt](), nil
 	case found.Charges[0].Status == fakepay.Succeeded:
