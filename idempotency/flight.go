@@ -106,11 +106,12 @@ func (e *engine) leave(f *flight) {
 // wait waits for d, or until this process has done something to the record. It reports false when nobody waits any more.
 func (e *engine) wait(f *flight, d time.Duration) bool {
 	e.mu.Lock()
+	if f.deserted = f.waiters == 0; f.deserted {
+		e.mu.Unlock()
+		return false
+	}
 	if f.gone == nil {
 		f.gone = make(chan struct{})
-		if f.waiters == 0 {
-			close(f.gone)
-		}
 	}
 	if f.nudged == nil {
 		f.nudged = make(chan struct{}, 1)
