@@ -148,6 +148,8 @@ func TestOpenErrorSaysWhenToComeBack(t *testing.T) {
 		assert.Equal(t, breaker.Open, open.State)
 		assert.Equal(t, 40*time.Second, open.RetryAfter())
 		assert.EqualError(t, err, `breaker: the call was not made: the breaker "psp" is open for another 40s`)
+		time.Sleep(1234567 * time.Nanosecond)
+		assert.ErrorContains(t, err, "another 39.999s", "nobody waits for nanoseconds")
 		time.Sleep(time.Hour)
 		assert.Zero(t, open.RetryAfter())
 

@@ -27,7 +27,7 @@ func (e *OpenError) Error() string {
 	if e.State == HalfOpen {
 		return fmt.Sprintf("breaker: the call was not made: %s is half-open, and waits for its probes", name)
 	}
-	return fmt.Sprintf("breaker: the call was not made: %s is open for another %v", name, e.RetryAfter())
+	return fmt.Sprintf("breaker: the call was not made: %s is open for another %v", name, e.RetryAfter().Round(time.Millisecond))
 }
 
 // Unwrap returns [ErrOpen].

@@ -2,8 +2,9 @@ package retry
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"time"
+
+	"github.com/steadfast-go/steadfast/internal/chance"
 )
 
 // Jitter is the way in which delays are spread. With d for the delay that the policy's growth arrives at:
@@ -59,15 +60,15 @@ func (w *walk) next() time.Duration {
 		if w.before < w.max/3 { // not 3*before < max, which overflows
 			high = 3 * w.before
 		}
-		w.before = w.initial + time.Duration(rand.Int64N(int64(high-w.initial)+1))
+		w.before = w.initial + chance.Upto(high-w.initial)
 		return w.before
 	}
 	d := w.intervals.next()
 	switch w.jitter {
 	case FullJitter:
-		return time.Duration(rand.Int64N(int64(d)))
+		return chance.Upto(d - 1)
 	case EqualJitter:
-		return d/2 + time.Duration(rand.Int64N(int64(d-d/2)))
+		return d/2 + chance.Upto(d-d/2-1)
 	default:
 		return d
 	}
