@@ -78,8 +78,9 @@ type Charge struct {
 	Reference     string            `json:"reference,omitempty"`
 	Key           string            `json:"key,omitempty"` // only in mode Keys
 	Metadata      map[string]string `json:"metadata,omitempty"`
-	Code          string            `json:"code,omitempty"` // why it was declined
-	Created       time.Time         `json:"created"`        // provider time
+	Code          string            `json:"code,omitempty"`   // why it was declined
+	Created       time.Time         `json:"created"`          // provider time
+	Intent        string            `json:"intent,omitempty"` // the payment intent that it belongs to, if it came by the Stripe API
 }
 
 // Refund is money given back.
@@ -90,6 +91,9 @@ type Refund struct {
 	Reference   string    `json:"reference,omitempty"`
 	Key         string    `json:"key,omitempty"`
 	Created     time.Time `json:"created"`
+
+	reason   string // of the Stripe API
+	metadata map[string]string
 }
 
 // ChargeList is a page of charges, oldest first. If HasMore, the next page comes after the last ID.
@@ -134,13 +138,17 @@ const (
 	ChargeDeclined   EventType = "charge.declined"
 	ChargeVoided     EventType = "charge.voided"
 	ChargeRefunded   EventType = "charge.refunded"
+	IntentCanceled   EventType = "intent.canceled" // before there was a charge
 )
 
-// Event is the body of a webhook. A duplicate and a retry carry the ID of the first.
+// Event is the body of a webhook, unless it is about a payment intent: then the body is Stripe's. A duplicate and a retry carry
+// the ID of the first.
 type Event struct {
 	ID      string    `json:"id"`
 	Type    EventType `json:"type"`
 	Created time.Time `json:"created"`
 	Charge  Charge    `json:"charge"` // as it was right after
 	Refund  *Refund   `json:"refund,omitempty"`
+
+	stripe *stripeEvent // the body, if the charge belongs to an intent
 }

@@ -11,6 +11,8 @@ import (
 type book struct {
 	mu         sync.Mutex
 	charges    []*account
+	intents    []*intent
+	intentByID map[string]*intent
 	byID       map[string]*account
 	refunds    []Refund
 	voids      []Void
@@ -22,6 +24,7 @@ type book struct {
 type account struct {
 	Charge
 	capture bool // as soon as it is decided
+	intent  *intent
 }
 
 func (a *account) view() Charge {
@@ -30,7 +33,9 @@ func (a *account) view() Charge {
 	return c
 }
 
-func newBook() *book { return &book{byID: make(map[string]*account)} }
+func newBook() *book {
+	return &book{byID: make(map[string]*account), intentByID: make(map[string]*intent)}
+}
 
 // arrive notes a request and returns its entry, which is changed only by note.
 func (b *book) arrive(a Attempt) *Attempt {
@@ -49,12 +54,15 @@ func (b *book) note(a *Attempt, change func(*Attempt)) Attempt {
 	return *a
 }
 
-// reference returns the reference of a charge, or "".
-func (b *book) reference(chargeID string) string {
+// reference returns the reference of a charge or an intent, or "".
+func (b *book) reference(id string) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if a := b.byID[chargeID]; a != nil {
+	if a := b.byID[id]; a != nil {
 		return a.Reference
+	}
+	if in := b.intentByID[id]; in != nil {
+		return in.metadata[OrderMetadata]
 	}
 	return ""
 }

@@ -39,13 +39,15 @@ type Config struct {
 
 	Mode         Mode          // "": Keys
 	KeyLife      time.Duration // how long a key is remembered, from its first request; 0: DefaultKeyLife
-	ReplayErrors bool          // declines are stored under the key and replayed, as Stripe does; else they free it
+	ReplayErrors bool          // declines are stored under the key and replayed, as the Stripe API always does; else they free it
 
 	Latency    Latency            // what a request takes until it has its effect
 	Faults     []Fault            // each with its Rate; together at most 1
 	Scripts    map[string][]Fault // by reference (or key): what its first request meets, its second, …; see Conditions
 	FaultReads bool               // Faults are drawn for GET, too
 	Outages    []Outage
+
+	SearchLag time.Duration // how long until the Stripe API's search finds a new intent
 
 	DecideAfter time.Duration // when an accepted charge is decided; 0: only by Decide
 	Webhook     Webhook
@@ -119,6 +121,9 @@ func (c Config) validate() error {
 	}
 	if c.KeyLife < 0 {
 		bad("KeyLife", c.KeyLife, "use a positive time")
+	}
+	if c.SearchLag < 0 {
+		bad("SearchLag", c.SearchLag, "use a positive time, or 0 for none")
 	}
 	if c.DecideAfter < 0 {
 		bad("DecideAfter", c.DecideAfter, "use a positive time, or 0 to decide by hand")

@@ -71,7 +71,7 @@ func (p *provider) postDecide(w http.ResponseWriter, r *http.Request) {
 		refuseControl(w, err)
 		return
 	}
-	c, _ := p.book.find(r.PathValue("id"))
+	c, _ := p.book.find(p.book.chargeOf(r.PathValue("id")))
 	_ = writeJSON(w, http.StatusOK, c)
 }
 

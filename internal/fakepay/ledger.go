@@ -10,6 +10,7 @@ type Op string
 // The operations.
 const (
 	OpCharge  Op = "charge"
+	OpIntent  Op = "intent" // a payment intent that is not confirmed yet
 	OpCapture Op = "capture"
 	OpRefund  Op = "refund"
 	OpVoid    Op = "void"

@@ -10,13 +10,16 @@ import (
 
 // perform does what a request asks for: the one place where requests move money.
 func (p *provider) perform(v *visit) *answer {
-	b, now := p.book, p.clock.date(p.clock.now())
-	if v.op.writes() && v.op != OpCharge && v.fault.Kind == Decline {
+	b, now := p.book, p.date()
+	if v.op.writes() && v.op != OpCharge && v.op != OpIntent && v.fault.Kind == Decline {
 		return refuse(http.StatusPaymentRequired, &Error{Code: declineCode(v.fault), Message: string(v.op) + " was declined", ChargeID: v.id})
+	}
+	if v.stripe != nil {
+		return p.performStripe(v)
 	}
 	switch v.op {
 	case OpCharge:
-		return p.charge(v, now)
+		return p.charge(v, nil)
 	case OpCapture:
 		return b.capture(v, now)
 	case OpRefund:
@@ -80,20 +83,21 @@ func (p *provider) ask(v *visit) decision {
 	return decision{status: Succeeded}
 }
 
-func (p *provider) charge(v *visit, now time.Time) *answer {
+// charge takes or reserves money, for an intent if there is one.
+func (p *provider) charge(v *visit, of *intent) *answer {
 	in, d := v.request.charge, p.ask(v)
 	a := &account{
 		Charge: Charge{
 			ID: p.newID("ch", v), Status: Processing, AmountCents: in.AmountCents, Currency: strings.ToLower(in.Currency),
-			Source: in.Source, Reference: in.Reference, Key: p.shownKey(v), Metadata: maps.Clone(in.Metadata), Created: now,
+			Source: in.Source, Reference: in.Reference, Key: p.shownKey(v), Metadata: maps.Clone(in.Metadata), Created: p.date(),
 		},
 		capture: in.Capture == nil || *in.Capture,
+		intent:  of,
 	}
-	var event *Event
-	if d.status != Processing {
-		event = a.decide(d.code, now)
+	charge, event, refused := p.book.open(a, d)
+	if refused != nil {
+		return refused
 	}
-	charge := p.book.open(a)
 	if d.status == Processing && d.after > 0 {
 		p.later(d.after, func() {
 			// Somebody may have decided by hand in the meantime: the first decision stands.
@@ -114,12 +118,23 @@ func (p *provider) charge(v *visit, now time.Time) *answer {
 	return &answer{status: status, body: charge, chargeID: charge.ID, effect: true, event: event}
 }
 
-func (b *book) open(a *account) Charge {
+// open enters a charge into the books, decided or not. Of two that would charge one intent, the second is refused.
+func (b *book) open(a *account, d decision) (c Charge, event *Event, refused *answer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if a.intent != nil {
+		if refused := a.intent.confirmable(); refused != nil {
+			return c, nil, refused
+		}
+		a.Intent = a.intent.id
+		a.intent.charges = append(a.intent.charges, a)
+	}
 	b.charges = append(b.charges, a)
 	b.byID[a.ID] = a
-	return a.view()
+	if d.status != Processing {
+		event = a.decide(d.code, a.Created)
+	}
+	return a.view(), event, nil
 }
 
 // decide moves a charge out of Processing.
@@ -127,6 +142,9 @@ func (a *account) decide(code string, now time.Time) *Event {
 	switch {
 	case code != "":
 		a.Status, a.Code = Declined, code
+		if a.intent != nil {
+			a.intent.method = "" // it takes another one
+		}
 		return a.event(ChargeDeclined, now, "")
 	case !a.capture:
 		a.Status = Authorized
@@ -137,13 +155,17 @@ func (a *account) decide(code string, now time.Time) *Event {
 }
 
 func (a *account) event(t EventType, now time.Time, refundID string) *Event {
-	return &Event{ID: newID("evt", 0, 0, a.ID, string(t), refundID), Type: t, Created: now, Charge: a.view()}
+	e := &Event{ID: newID("evt", 0, 0, a.ID, string(t), refundID), Type: t, Created: now, Charge: a.view()}
+	if a.intent != nil {
+		e.stripe = a.intent.tell(e, a)
+	}
+	return e
 }
 
 func (b *book) decide(chargeID, code string, now time.Time) (*Event, *Error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	a := b.byID[chargeID]
+	a := b.account(chargeID)
 	if a == nil {
 		return nil, noCharge(chargeID)
 	}
@@ -194,6 +216,9 @@ func (b *book) refund(v *visit, now time.Time, id, key string) *answer {
 	}
 	a.RefundedCents += amount
 	refund := Refund{ID: id, ChargeID: a.ID, AmountCents: amount, Reference: v.amount.Reference, Key: key, Created: now}
+	if v.stripe != nil {
+		refund.reason, refund.metadata = v.stripe.reason, v.stripe.metadata
+	}
 	b.refunds = append(b.refunds, refund)
 	event := a.event(ChargeRefunded, now, id)
 	event.Refund = &refund

@@ -2,6 +2,7 @@ package fakepay
 
 import (
 	"encoding/json"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -16,6 +17,7 @@ func (p *provider) reply(w http.ResponseWriter, r *http.Request, v *visit, a *an
 
 // write sends an answer, and flushes it, so that a connection that broke has a chance to show.
 func write(w http.ResponseWriter, a *answer) error {
+	maps.Copy(w.Header(), a.header)
 	if a.replayed {
 		w.Header().Set(ReplayedHeader, "true")
 	}

@@ -24,6 +24,7 @@ type request struct {
 	charge    ChargeRequest
 	amount    AmountRequest
 	list      listQuery
+	stripe    *stripeRequest // nil: it came by the plain API
 }
 
 type listQuery struct {
@@ -57,7 +58,11 @@ func (q *request) subject() string {
 
 // print identifies the parameters: a key must not come back with others.
 func (q *request) print() [sha256.Size]byte {
-	b, err := json.Marshal([]any{q.op, q.id, q.charge, q.amount})
+	said := []any{q.op, q.id, q.charge, q.amount}
+	if q.stripe != nil { // every parameter counts, as does the endpoint
+		said = []any{q.stripe.endpoint.method, q.stripe.endpoint.path, q.id, q.stripe.values}
+	}
+	b, err := json.Marshal(said)
 	if err != nil {
 		panic(err) // strings, numbers and maps of strings always marshal
 	}

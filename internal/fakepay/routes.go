@@ -28,6 +28,7 @@ func (p *provider) routes() *http.ServeMux {
 	handle("/_outage", methods{"POST": p.postOutage})
 	handle("/_charges/{id}/decide", methods{"POST": p.postDecide})
 	handle("/_reset", nil) // POST: Server
+	p.stripeRoutes(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		_ = write(w, refuse(http.StatusNotFound, &Error{Code: CodeNotFound, Message: "there is nothing here", Field: "path", Value: r.URL.Path, Remedy: "start at /charges"}))
 	})
@@ -53,22 +54,27 @@ func (p *provider) take(op Op) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		q := &request{op: op, id: r.PathValue("id")}
 		q.reference = p.book.reference(q.id)
-		wrong := q.read(w, r)
-		var own *Fault
-		if text := r.Header.Get(FaultHeader); text != "" && wrong == nil {
-			f, err := ParseFault(text)
-			if err != nil {
-				wrong = refuse(http.StatusBadRequest, invalid(FaultHeader, text, err.Error()))
-			}
-			own = &f
-		}
-		if wrong != nil {
-			// Noted, but it counts as nothing: what later requests meet must not hang on a client's mistake.
-			v := p.arrive(q, encounter{fault: Fault{Kind: NoFault}}, false)
-			p.noteAnswer(v, wrong)
-			p.reply(w, r, v, wrong)
-			return
-		}
-		p.serve(w, r, q, own)
+		p.begin(w, r, q, q.read(w, r))
 	}
+}
+
+// begin serves a request that was read, unless something is wrong with it.
+func (p *provider) begin(w http.ResponseWriter, r *http.Request, q *request, wrong *answer) {
+	var own *Fault
+	if text := r.Header.Get(FaultHeader); text != "" && wrong == nil {
+		f, err := ParseFault(text)
+		if err != nil {
+			wrong = refuse(http.StatusBadRequest, invalid(FaultHeader, text, err.Error()))
+		}
+		own = &f
+	}
+	if wrong != nil {
+		// Noted, but it counts as nothing: what later requests meet must not hang on a client's mistake.
+		v := p.arrive(q, encounter{fault: Fault{Kind: NoFault}}, false)
+		wrong = p.present(v, wrong)
+		p.noteAnswer(v, wrong)
+		p.reply(w, r, v, wrong)
+		return
+	}
+	p.serve(w, r, q, own)
 }

@@ -17,13 +17,16 @@ type visit struct {
 // answer is what the provider says, or would say if the connection lived.
 type answer struct {
 	status     int
-	body       any // Charge, Refund, ChargeList or ErrorBody
+	body       any // Charge, Refund, ChargeList, ErrorBody, or an object of the Stripe API
 	code       string
 	chargeID   string
 	retryAfter time.Duration
 	replayed   bool
-	effect     bool   // told apart from a replay by effect, its only reader
-	event      *Event // what happened
+	origin     string      // the request that a stored answer was made for
+	header     http.Header // of the Stripe API, as is
+	intent     *intentView // that a decline is about
+	effect     bool        // told apart from a replay by effect, its only reader
+	event      *Event      // what happened
 }
 
 func refuse(status int, e *Error) *answer {
@@ -50,7 +53,7 @@ func (p *provider) serve(w http.ResponseWriter, r *http.Request, q *request, own
 		}
 	}
 
-	a := p.answer(v)
+	a := p.present(v, p.answer(v))
 	if a == nil { // Close or Reset came in between
 		p.lose(w, r, v)
 		return
@@ -134,7 +137,7 @@ func (p *provider) execute(v *visit, latency time.Duration) *answer {
 	if keyed {
 		var stored *answer
 		if p.stores(v, a) {
-			stored = a
+			stored, a.origin = a, p.requestID(v)
 		}
 		p.keyring.settle(v.key, stored)
 	}
@@ -167,14 +170,14 @@ func (p *provider) stores(v *visit, a *answer) bool {
 	case a.status < 300:
 		return true
 	case a.status == http.StatusPaymentRequired:
-		return p.cfg.ReplayErrors
+		return p.cfg.ReplayErrors || v.stripe != nil
 	}
 	return v.fault.Kind == ErrorStored || v.fault.Kind == ErrorStoredAfter
 }
 
 // land is the arrival of a request whose client was cut off long ago.
 func (p *provider) land(v *visit) {
-	if a := p.execute(v, 0); a != nil {
+	if a := p.present(v, p.execute(v, 0)); a != nil {
 		p.noteAnswer(v, a)
 	}
 	p.finish(v, false)

@@ -42,9 +42,9 @@ func (h *webhooks) deliver(e Event, isCopy bool) {
 	if isCopy {
 		purpose = "delay of the copy"
 	}
-	body, err := json.Marshal(e)
-	if err != nil {
-		panic(err) // our own type
+	body, header := marshal(e), SignatureHeader
+	if e.stripe != nil {
+		body, header = marshal(e.stripe), StripeSignatureHeader
 	}
 	wait := h.cfg.Delay.draw(stream(h.seed, 0, purpose, e.ID))
 	for n := 1; n <= h.cfg.Attempts; n++ {
@@ -52,7 +52,7 @@ func (h *webhooks) deliver(e Event, isCopy bool) {
 			return
 		}
 		d := h.book.delivering(Delivery{EventID: e.ID, Type: e.Type, ChargeID: e.Charge.ID, At: h.clock.now(), Number: n, Copy: isCopy})
-		status := h.post(body)
+		status := h.post(body, header)
 		h.book.delivered(d, status)
 		if status/100 == 2 {
 			return
@@ -61,8 +61,16 @@ func (h *webhooks) deliver(e Event, isCopy bool) {
 	}
 }
 
+func marshal(body any) []byte {
+	b, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // our own types
+	}
+	return b
+}
+
 // post returns the status of the answer, 0 if there is none.
-func (h *webhooks) post(body []byte) int {
+func (h *webhooks) post(body []byte, header string) int {
 	select {
 	case h.slots <- struct{}{}:
 		defer func() { <-h.slots }()
@@ -83,7 +91,7 @@ func (h *webhooks) post(body []byte) int {
 		return 0
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set(SignatureHeader, Sign(h.cfg.Secret, body, time.Now()))
+	req.Header.Set(header, Sign(h.cfg.Secret, body, time.Now()))
 	resp, err := h.client.Do(req)
 	if err != nil {
 		return 0
