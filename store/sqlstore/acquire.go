@@ -25,67 +25,81 @@ func (s *Store) Acquire(ctx context.Context, claim idempotency.Claim) (idempoten
 	if err != nil {
 		return idempotency.Record{}, failed("Acquire", err)
 	}
+	if err := c.fits("request", claim.Request); err != nil {
+		return idempotency.Record{}, failed("Acquire", err)
+	}
 	var rec idempotency.Record
 	if claim.Fence == 0 {
 		rec, err = c.create(ctx, &claim)
 	} else {
 		rec, err = c.claim(ctx, &claim)
 	}
-	return rec, failed("Acquire", err)
+	return rec, failedIn(ctx, "Acquire", err)
 }
 
 // create makes the record that the claim asks for, or returns what is there.
-func (c *conn) create(ctx context.Context, claim *idempotency.Claim) (rec idempotency.Record, err error) {
-	fresh := row{Record: record.New(0, claim)} // at zero: its moments are distances from the statement's own now
-	key := keyArgs(&claim.ID)
-	args := fresh.claimArgs(append(fresh.restArgs(keyArgs(&claim.ID)), micros(fresh.CreatedAt)))
-	view := func(r row, now record.Moment) {
-		at := r.At(now)
-		rec = at.View(now, claim.Token)
+func (c *conn) create(ctx context.Context, claim *idempotency.Claim) (idempotency.Record, error) {
+	r := &request{id: claim.ID, token: claim.Token, makes: row{Record: record.New(0, claim)}}
+	r.args = r.makes.freshArgs()
+	if c.dialect == SQLite { // where a question costs no round trip, and need not wait for the writer
+		err := c.retry(ctx, func() error { return c.see(ctx, r) })
+		if !errors.Is(err, idempotency.ErrNoRecord) {
+			return r.rec, err
+		}
 	}
-	// Whoever inserts nothing and sees nothing has met another insert, which may have ended in a rollback, or a purge.
+	return c.do(ctx, r)
+}
+
+// createOne makes one record. Whoever inserts nothing and sees nothing has met another insert, which may have ended in a
+// rollback, or a purge, and asks again.
+func (c *conn) createOne(ctx context.Context, r *request) error {
 	for range tries {
-		err = c.retry(ctx, func() error {
-			if c.dialect == SQLite {
-				r, now, err := c.one(ctx, &c.read, key)
-				if !errors.Is(err, idempotency.ErrNoRecord) {
-					view(r, now)
-					return err
-				}
-			}
+		err := c.retry(ctx, func() error {
 			done, err := c.turn(ctx)
 			if err != nil {
 				return err
 			}
 			defer done()
-			if c.dialect == MySQL && !c.maria {
-				if _, err := c.exec(ctx, &c.insert, args); err != nil {
-					return err
-				}
-				r, now, err := c.one(ctx, c.latest(), key)
-				view(r, now)
-				return err
-			}
-			r, now, err := c.one(ctx, &c.insert, args)
-			if errors.Is(err, idempotency.ErrNoRecord) {
-				r, now, err = c.one(ctx, &c.read, key)
-			}
-			view(r, now)
-			return err
+			return c.insertOrSee(ctx, r)
 		})
 		if !errors.Is(err, idempotency.ErrNoRecord) {
-			return rec, err
+			return err
 		}
 	}
-	return idempotency.Record{}, errUnseen
+	return errUnseen
 }
 
-// latest reads a record as it is now. A transaction of MySQL otherwise reads what was there when it began.
-func (c *conn) latest() *statement {
-	if c.tx != nil {
-		return &c.lock
+func (c *conn) insertOrSee(ctx context.Context, r *request) error {
+	if !c.returns() {
+		if _, err := c.exec(ctx, &c.insert, r.args); err != nil {
+			return err
+		}
+		return c.see(ctx, r)
 	}
-	return &c.read
+	err := c.ask(ctx, r, &c.insert, r.args)
+	if errors.Is(err, idempotency.ErrNoRecord) {
+		err = c.see(ctx, r)
+	}
+	return err
+}
+
+// see answers a claim with the record that is there. A transaction of MySQL reads it locked: otherwise it sees what was there when
+// it began.
+func (c *conn) see(ctx context.Context, r *request) error {
+	statement := &c.read
+	if c.tx != nil {
+		statement = &c.lock
+	}
+	return c.ask(ctx, r, statement, keyArgs(&r.id))
+}
+
+// ask answers a request with what a statement returns, or with ErrNoRecord.
+func (c *conn) ask(ctx context.Context, r *request, s *statement, args []any) error {
+	said, now, err := c.one(ctx, s, args)
+	if err == nil {
+		r.answer(&said, now)
+	}
+	return err
 }
 
 // claim takes the record whose fence the claim names.

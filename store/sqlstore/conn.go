@@ -4,10 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/steadfast-go/steadfast/idempotency"
+	"github.com/steadfast-go/steadfast/internal/chance"
 	"github.com/steadfast-go/steadfast/store/internal/record"
 )
 
@@ -39,11 +39,11 @@ func (s *Store) open(ctx context.Context) (*conn, error) {
 
 // prepare returns the statement, prepared, where that saves the driver a round trip or the database its parsing. pgx keeps
 // prepared statements by itself, if it is allowed to.
-func (c *conn) prepare(ctx context.Context, text string) *sql.Stmt {
-	if c.dialect == PostgreSQL {
+func (c *conn) prepare(ctx context.Context, s *statement) *sql.Stmt {
+	if c.dialect == PostgreSQL || s.once {
 		return nil
 	}
-	if stmt, ok := c.store.prepared.Load(text); ok {
+	if stmt, ok := c.store.prepared.Load(s.text); ok {
 		return stmt.(*sql.Stmt)
 	}
 	if c.tx != nil {
@@ -51,20 +51,20 @@ func (c *conn) prepare(ctx context.Context, text string) *sql.Stmt {
 	}
 	c.store.preparing.Lock()
 	defer c.store.preparing.Unlock()
-	if stmt, ok := c.store.prepared.Load(text); ok {
+	if stmt, ok := c.store.prepared.Load(s.text); ok {
 		return stmt.(*sql.Stmt)
 	}
-	stmt, err := c.store.db.PrepareContext(ctx, text)
+	stmt, err := c.store.db.PrepareContext(ctx, s.text)
 	if err != nil {
 		return nil // the statement itself will say why
 	}
-	c.store.prepared.Store(text, stmt)
+	c.store.prepared.Store(s.text, stmt)
 	return stmt
 }
 
 func (c *conn) query(ctx context.Context, s *statement, args []any) (*sql.Rows, error) {
 	args = s.arrange(args)
-	stmt := c.prepare(ctx, s.text)
+	stmt := c.prepare(ctx, s)
 	switch {
 	case stmt != nil && c.tx != nil:
 		return c.tx.StmtContext(ctx, stmt).QueryContext(ctx, args...)
@@ -78,7 +78,7 @@ func (c *conn) query(ctx context.Context, s *statement, args []any) (*sql.Rows, 
 // exec makes a change and returns how many rows it met (on MySQL: changed).
 func (c *conn) exec(ctx context.Context, s *statement, args []any) (int64, error) {
 	args = s.arrange(args)
-	stmt := c.prepare(ctx, s.text)
+	stmt := c.prepare(ctx, s)
 	var result sql.Result
 	var err error
 	switch {
@@ -146,7 +146,7 @@ func (c *conn) retry(ctx context.Context, do func() error) error {
 		if err == nil || n == tries || c.tx != nil || !gaveWay(err) {
 			return err
 		}
-		timer := time.NewTimer(rand.N(time.Duration(n) * 5 * time.Millisecond))
+		timer := time.NewTimer(chance.Upto(time.Duration(n) * 5 * time.Millisecond))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():

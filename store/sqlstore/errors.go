@@ -1,9 +1,11 @@
 package sqlstore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/steadfast-go/steadfast/idempotency"
 )
@@ -19,6 +21,22 @@ func failed(request string, err error) error {
 	return fmt.Errorf("sqlstore: %s: %w%s", request, err, advice(err))
 }
 
+// failedIn is failed for what may be part of the caller's transaction, which its failure has ended. There nothing must be asked again:
+// MySQL would do it outside of any transaction, and commit it alone.
+func failedIn(ctx context.Context, request string, err error) error {
+	err = failed(request, err)
+	if err == nil || Tx(ctx) == nil {
+		return err
+	}
+	return final{err}
+}
+
+// final is an error after which the store must not be asked again (see idempotency.Store).
+type final struct{ error }
+
+func (f final) Unwrap() error { return f.error }
+func (final) Final() bool     { return true }
+
 // advice says what to do about a failure that has an answer.
 func advice(err error) string {
 	n, state := number(err), sqlState(err)
@@ -27,9 +45,9 @@ func advice(err error) string {
 		return " (the database is read-only: claims need the primary, and the right to write)"
 	case state == "53100", n == 1021, n == 1114, n == sqliteFull:
 		return " (the disk is full: nothing was written)"
-	case n == 1153, n == 9001:
+	case n == 1105 && strings.Contains(err.Error(), "max_allowed_packet"), n == 1153, n == 9001:
 		return " (the value is larger than max_allowed_packet)"
-	case state == "42P01", n == 1146:
+	case state == "42P01", n == 1146, strings.Contains(err.Error(), "no such table"): // SQLite has no number for it
 		return " (the table is gone: call Migrate)"
 	}
 	return ""

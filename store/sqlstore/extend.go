@@ -85,7 +85,7 @@ func (c *conn) extending(n int) *statement {
 	where := fmt.Sprintf("(%s) AND old.lease_until IS NOT NULL AND (old.state = %d OR :sending = 0) AND NOT ((old.flags & %d) <> 0"+
 		" AND (:sending = 1 OR (old.flags & %d) = 0 AND old.claimed_from IN (%d, %d) AND old.lease_until <= now()))",
 		strings.Join(leases, " OR "), idempotency.StateRunning, flagCancelWanted, flagSending, idempotency.StateFree, idempotency.StateScheduled)
-	text := c.change(sets, where, list(leaseColumns))
+	text := c.change(sets, where, list(leaseColumns, "old."), false)
 	if !c.returns() {
 		text = strings.ReplaceAll(text, nowIn(c.dialect), ":clock")
 		parameters = slices.Insert(parameters, 0, param{"clock", integer})

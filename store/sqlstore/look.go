@@ -43,6 +43,11 @@ func (s *Store) look(ctx context.Context, tx *sql.Tx) (*texts, error) {
 		}
 		f.maria = strings.Contains(strings.ToLower(server), "mariadb")
 	}
+	if s.dialect == MySQL {
+		if err := scanOne(ctx, q, &f.packet, "SELECT @@max_allowed_packet"); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.primary(ctx, q); err != nil {
 		return nil, err
 	}

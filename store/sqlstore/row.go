@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"database/sql"
+	"slices"
 	"time"
 
 	"github.com/steadfast-go/steadfast/idempotency"
@@ -18,7 +19,12 @@ var (
 		{"value", bytes}, {"ref", bytes}, {"code", bytes}, {"message", bytes},
 	}
 	createdColumn = integers("created")
-	claimColumns  = []param{ // what the claim says of the call itself
+	freshColumns  = slices.Concat(keyColumns, []param{ // what is not the same in all new records
+		{"state", integer}, {"claimed_from", integer}, {"flags", integer}, {"token", bytes},
+		{"lease_until", integer}, {"due", integer}, {"next_step", integer}, {"expires", integer}, {"give_up", integer}, {"first_sent", integer},
+		{"retention", integer}, {"stub_for", integer}, {"fingerprint", bytes}, {"request", bytes},
+	})
+	claimColumns = []param{ // what the claim says of the call itself
 		{"retention", integer}, {"stub_for", integer}, {"fingerprint", bytes}, {"request", bytes},
 	}
 )
@@ -44,7 +50,38 @@ const far = int64(1) << 62
 // row is a record as the database has it.
 type row struct {
 	record.Record
-	batch []byte // the claim of AcquireDue that holds it
+	batch []byte        // the claim of AcquireDue that holds it
+	clock record.Moment // of the statement that returned it
+}
+
+// from returns a record that was made at moment zero as it is when that moment is now: what a statement wrote that adds its
+// own now.
+func (r *row) from(now record.Moment) record.Record {
+	at := r.Record
+	moments := []*record.Moment{&at.DueAt, &at.GiveUpAt, &at.CreatedAt, &at.ChangedAt, &at.FirstSentAt, &at.LastSentAt}
+	if at.LeaseEnd != 0 {
+		moments = append(moments, &at.LeaseEnd)
+	}
+	for _, m := range moments {
+		if *m != record.Never {
+			*m = now.In(time.Duration(*m).Truncate(time.Microsecond))
+		}
+	}
+	at.Retention, at.StubFor = at.Retention.Truncate(time.Microsecond), at.StubFor.Truncate(time.Microsecond)
+	return at
+}
+
+// settled returns what the settlement r has made of a record of which kept has what a settlement does not replace.
+func (r *row) settled(kept *row) record.Record {
+	at := r.from(kept.clock)
+	written := marks(&at)
+	for i, mark := range kept.marks() {
+		*written[i] = *mark
+	}
+	at.Attempts, at.Ref, at.GiveUpAt = kept.Attempts, kept.Ref, kept.GiveUpAt
+	at.CreatedAt, at.FirstSentAt, at.LastSentAt = kept.CreatedAt, kept.FirstSentAt, kept.LastSentAt
+	at.Retention, at.StubFor, at.Fingerprint, at.Request = kept.Retention, kept.StubFor, kept.Fingerprint, kept.Request
+	return at
 }
 
 // flags returns the record's marks.
@@ -58,7 +95,9 @@ func (r *row) flags() int64 {
 	return f
 }
 
-func (r *row) marks() [10]*bool {
+func (r *row) marks() [10]*bool { return marks(&r.Record) }
+
+func marks(r *record.Record) [10]*bool {
 	return [...]*bool{
 		&r.Sending, &r.CancelWanted, &r.Tell, &r.Ambiguous, &r.ReplayedError, &r.Started, &r.Notify, &r.Late, &r.Omitted, &r.Expired,
 	}
@@ -120,11 +159,21 @@ func (r *row) claimArgs(args []any) []any {
 	return append(args, micros(record.Moment(r.Retention)), micros(record.Moment(r.StubFor)), r.Fingerprint, r.Request)
 }
 
-// scan reads all columns, and the statement's now behind them.
+// freshArgs are the values of freshColumns.
+func (r *row) freshArgs() []any {
+	return append(keyArgs(&r.ID),
+		int64(r.State), int64(r.From), r.flags(), r.Token[:],
+		r.leaseUntil(), micros(r.DueAt), r.nextStep(), micros(r.Expires()), micros(r.GiveUpAt), micros(r.FirstSentAt),
+		micros(record.Moment(r.Retention)), micros(record.Moment(r.StubFor)), r.Fingerprint, r.Request,
+	)
+}
+
+// scan reads all columns, and the statement's now behind them. Where a statement leaves out what its caller knows, it says NULL.
 func (r *row) scan(rows *sql.Rows) (now record.Moment, err error) {
 	var operation, scope, key, token, ref, code, message []byte
-	var state, from, flags, fence, attempts, changed, created, clock int64
+	var state, from, flags, fence, attempts, changed, created sql.NullInt64
 	var lease, due, next, expires, giveUp, firstSent, lastSent, retention, stubFor sql.NullInt64
+	var clock int64
 	err = rows.Scan(&operation, &scope, &key,
 		&state, &from, &flags, &fence, &token, &r.batch,
 		&attempts, &lease, &due, &next, &expires,
@@ -135,23 +184,24 @@ func (r *row) scan(rows *sql.Rows) (now record.Moment, err error) {
 		return 0, err
 	}
 	r.ID = idempotency.ID{Operation: string(operation), Scope: string(scope), Key: string(key)}
-	r.State, r.From = idempotency.State(state), idempotency.State(from)
+	r.State, r.From = idempotency.State(state.Int64), idempotency.State(from.Int64)
 	for bit, set := range r.marks() {
-		*set = flags&(1<<bit) != 0
+		*set = flags.Int64&(1<<bit) != 0
 	}
-	r.Fence, r.Attempts = uint64(fence), int(attempts)
+	r.Fence, r.Attempts = uint64(fence.Int64), int(attempts.Int64)
 	copy(r.Token[:], token)
 	r.Ref, r.Code, r.Message = string(ref), string(code), string(message)
 	if lease.Valid {
 		r.LeaseEnd = moment(lease)
 	}
 	r.DueAt, r.GiveUpAt, r.FirstSentAt, r.LastSentAt = moment(due), moment(giveUp), moment(firstSent), moment(lastSent)
-	r.CreatedAt, r.ChangedAt = record.Moment(created)*1000, record.Moment(changed)*1000
+	r.CreatedAt, r.ChangedAt = record.Moment(created.Int64)*1000, record.Moment(changed.Int64)*1000
 	r.Retention, r.StubFor = time.Duration(moment(retention)), time.Duration(moment(stubFor))
 
 	// No clock stands before what was written by it: not because the statement waited for whoever wrote, and not because
 	// an administrator set it back.
-	now = max(record.Moment(clock)*1000, r.CreatedAt, r.ChangedAt)
+	r.clock = record.Moment(clock) * 1000
+	now = max(r.clock, r.CreatedAt, r.ChangedAt)
 	for _, m := range []record.Moment{r.FirstSentAt, r.LastSentAt} {
 		if m != record.Never {
 			now = max(now, m)

@@ -28,7 +28,7 @@ func (s *Store) Settle(ctx context.Context, l idempotency.Lease, o idempotency.O
 			return err
 		})
 	}
-	return rec, failed("Settle", err)
+	return rec, failedIn(ctx, "Settle", err)
 }
 
 // SettleTx implements idempotency.TxSettler. The ctx that fn gets carries the transaction (see Tx), and is otherwise the caller's.
@@ -62,7 +62,7 @@ func (s *Store) SettleTx(
 	if refused != nil {
 		return idempotency.Record{}, refused
 	}
-	return rec, failed("SettleTx", err)
+	return rec, failedIn(ctx, "SettleTx", err)
 }
 
 // openSettle checks a settlement and opens the connection for it.
@@ -76,6 +76,9 @@ func (s *Store) openSettle(ctx context.Context, l *idempotency.Lease, o *idempot
 		}
 	}
 	c, err := s.open(ctx)
+	if err == nil {
+		err = c.fits("value", o.Value)
+	}
 	return c, failed("Settle", err)
 }
 
@@ -124,34 +127,34 @@ func (c *conn) settleFast(
 		special |= flagStarted
 	}
 	forgets := o.State == idempotency.StateFree || o.State == idempotency.StateScheduled
-	args := append(keyArgs(&l.ID),
+	r := &request{id: l.ID, token: l.Token, settles: true, makes: next}
+	r.args = append(keyArgs(&l.ID),
 		int64(l.Fence), l.Token[:], special, bit(forgets), bit(next.State.Settled() && !next.Notify), bit(o.Ref != ""),
 		int64(next.State), next.flags(), int64(o.Attempts),
 		next.leaseUntil(), micros(next.DueAt), next.nextStep(), micros(next.Expires()),
-		o.Value, []byte(o.Ref), []byte(o.Code), []byte(o.Message))
-	err = c.retry(ctx, func() error {
+		orNull(next.Value), []byte(o.Ref), []byte(o.Code), []byte(o.Message))
+	return c.do(ctx, r)
+}
+
+// settleOne makes one settlement.
+func (c *conn) settleOne(ctx context.Context, r *request) error {
+	return c.retry(ctx, func() error {
 		done, err := c.turn(ctx)
 		if err != nil {
 			return err
 		}
 		defer done()
-		statement, arguments := &c.texts.settle, args
+		statement, args := &c.texts.settle, r.args
 		if !c.returns() {
-			if n, err := c.exec(ctx, statement, arguments); err != nil {
+			if n, err := c.exec(ctx, statement, args); err != nil {
 				return err
 			} else if n == 0 {
 				return idempotency.ErrNoRecord
 			}
-			statement, arguments = &c.read, keyArgs(&l.ID)
+			statement, args = &c.read, keyArgs(&r.id)
 		}
-		r, now, err := c.one(ctx, statement, arguments)
-		if err == nil {
-			at := r.At(now)
-			rec = at.View(now, l.Token)
-		}
-		return err
+		return c.ask(ctx, r, statement, args)
 	})
-	return rec, err
 }
 
 // settleSlow locks the record, and lets the transition decide. With telling, the mark to notify is taken away again, and the

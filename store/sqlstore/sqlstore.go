@@ -13,9 +13,17 @@
 // trip, a claim reads first; MySQL 8, which cannot return rows from a write, needs a second, reading statement for each.
 // Verdicts, cancellations and claims of what lies there take a short transaction.
 //
+// Many callers do not each pay for a commit. While one claim of a new key or one settlement is under way, those that come to the same
+// Store gather, and then go together: on PostgreSQL and MariaDB in one statement, elsewhere in one transaction. No timer is involved: who
+// comes alone goes at once. A batch takes what its statement takes: where it fails, each of its callers goes by itself, so that a
+// row that the database refuses fails alone; and where it waits for a row that somebody has locked, it is given up after a second (SQLite, which locks all rows at once:
+// ten), likewise.
+// A caller whose context ends leaves at once, and what it asked for may still be done: that is what tokens are for.
+//
 // # What it needs
 //
-// Give it the primary: a replica that lags says "no such key", and one that is read-only is refused. Times are the database
+// Give it the primary, for claims and for replays: a replica that lags says "no such key" of a call that was made. One that follows another
+// server is refused, and a session that may only read fails before anything is sent. Times are the database
 // server's own (SQLite: the machine's, in milliseconds); those of other clients do not matter.
 //
 // PostgreSQL: synchronous_commit on, which is the default. MySQL: innodb_flush_log_at_trx_commit and sync_binlog 1. SQLite: WAL,
@@ -70,7 +78,9 @@ type Store struct {
 	opening sync.Mutex
 	texts   atomic.Pointer[texts] // nil until the table has been looked at
 
-	writer chan struct{} // holds one: whose turn it is to write to SQLite
+	writer      chan struct{} // holds one: whose turn it is to write to SQLite
+	claims      lane          // and settlements, but on MariaDB
+	settlements lane
 
 	preparing sync.Mutex
 	prepared  sync.Map // text to *sql.Stmt

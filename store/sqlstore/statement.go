@@ -37,6 +37,7 @@ func params(k kind, names []string) []param {
 type statement struct {
 	text  string
 	order []int // where placeholders have no numbers: which argument stands at each
+	once  bool  // it is not worth preparing
 }
 
 var named = regexp.MustCompile(`:[a-z_]+\d*`)

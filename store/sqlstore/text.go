@@ -14,6 +14,17 @@ type flavour struct {
 	dialect Dialect
 	maria   bool // the dialect is MySQL, with RETURNING on INSERT
 	table   string
+	packet  int // MySQL's max_allowed_packet; zero: no bound that is known
+}
+
+// fits refuses bytes that a server would refuse. MySQL does so for a prepared statement once and for all: whoever comes after it on
+// the same connection is refused as well.
+func (f flavour) fits(what string, data []byte) error {
+	const rest = 8 << 10 // whatever goes beside it
+	if f.packet > 0 && len(data)+rest > f.packet {
+		return fmt.Errorf("the %s has %d bytes, too many for the server's max_allowed_packet of %d: raise that, or lower Call.MaxBytes", what, len(data), f.packet)
+	}
+	return nil
 }
 
 // texts are the statements for one table.
@@ -33,13 +44,20 @@ type texts struct {
 	due      statement // what is due, locked
 	expired  statement // what Purge has to do, locked
 
-	extends sync.Map // by their number: the statement for so many leases
+	extends sync.Map  // by their number: the statement for so many leases
+	batch   batchText // any number of claims and settlements
 }
 
 // returns reports whether an UPDATE, in whatever words, gives the record back.
 func (f flavour) returns() bool { return f.dialect != MySQL || f.maria }
 
-const whereKey = " WHERE operation = :operation AND scope = :scope AND call_key = :call_key"
+// gathers reports whether many rows can be given to a statement, and come back from it.
+func (f flavour) gathers() bool { return f.dialect == PostgreSQL || f.maria }
+
+const (
+	whereKey = " WHERE operation = :operation AND scope = :scope AND call_key = :call_key"
+	oldKey   = "old.operation = :operation AND old.scope = :scope AND old.call_key = :call_key"
+)
 
 func newTexts(f flavour) *texts {
 	t := &texts{flavour: f}
@@ -58,8 +76,14 @@ func newTexts(f flavour) *texts {
 	t.read = compile(d, t.selected+whereKey, keyColumns)
 	t.lock = compile(d, t.selected+whereKey+locked, keyColumns)
 	t.begin = compile(d, "UPDATE "+f.table+" SET fence = fence"+whereKey+" AND fence < 0", keyColumns)
-	t.insert = f.insert(columns, now)
-	t.settle = f.settle(columns)
+	t.insert = compile(d, f.insert(columns, now, false), freshColumns)
+	t.settle = compile(d, f.settle(false), settleParams)
+	switch {
+	case d == PostgreSQL:
+		t.batch.one = f.mixed(columns, now)
+	case f.maria:
+		t.batch.claims, t.batch.settlements = inRows(f.insert(columns, now, true)), inRows(f.settle(true))
+	}
 	t.update = compile(d, "UPDATE "+f.table+" SET "+assign(restColumns)+whereKey, keyColumns, restColumns)
 	t.describe = compile(d, "UPDATE "+f.table+" SET "+assign(claimColumns)+whereKey, keyColumns, claimColumns)
 	t.pending = compile(d, "SELECT CASE WHEN EXISTS (SELECT 1 FROM "+f.table+" WHERE batch = :token)"+
@@ -79,11 +103,11 @@ func newTexts(f flavour) *texts {
 
 func allColumns() []param { return slices.Concat(keyColumns, restColumns, createdColumn, claimColumns) }
 
-// list names the columns.
-func list(columns []param) string {
+// list names the columns, behind a prefix.
+func list(columns []param, prefix ...string) string {
 	names := make([]string, len(columns))
 	for i, c := range columns {
-		names[i] = c.name
+		names[i] = strings.Join(prefix, "") + c.name
 	}
 	return strings.Join(names, ", ")
 }
@@ -96,44 +120,62 @@ func assign(columns []param) string {
 	return strings.Join(sets, ", ")
 }
 
-// insert writes a record whose moments are distances from the statement's now, unless there is one; then it returns that.
-// On SQLite, where a question costs no round trip, the question has been asked before.
-func (f flavour) insert(columns, now string) statement {
-	var values []string
+// only names the columns, and says NULL in the place of others than some.
+func only(prefix string, some []param) string {
+	var names []string
 	for _, c := range allColumns() {
+		if slices.Contains(some, c) {
+			names = append(names, prefix+c.name)
+		} else {
+			names = append(names, "NULL")
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// making inserts records whose moments are distances from the statement's now. What it writes is known, but for key and time.
+func (f flavour) making(now string) (insert, returned string) {
+	var values []string
+	for _, c := range freshColumns {
 		switch c.name {
-		case "lease_until", "due", "next_step", "expires", "give_up", "changed", "first_sent", "last_sent", "created":
+		case "lease_until", "due", "next_step", "expires", "give_up", "first_sent":
 			values = append(values, "clock.now + :"+c.name)
 		default:
 			values = append(values, ":"+c.name)
 		}
 	}
-	made := "INSERT INTO " + f.table + " (" + columns + ")"
-	inserted := strings.Join(values, ", ")
-	var source string
+	return "INSERT INTO " + f.table + " (" + list(freshColumns) + ", fence, attempts, changed, created) SELECT " +
+		strings.Join(values, ", ") + ", 1, 0, clock.now, clock.now FROM (SELECT " + now + " AS now) AS clock", only("", keyColumns) + ", created"
+}
+
+// insert makes a record and returns its key and when it was made, unless there is one; then it returns that. On SQLite, where a
+// question costs no round trip, the question is asked by itself. MariaDB returns the whole record.
+func (f flavour) insert(columns, now string, some bool) string {
+	made, returned := f.making(now)
 	switch {
 	case f.dialect == PostgreSQL:
 		// T27: ON CONFLICT DO UPDATE would lock and write for each replay, and DO NOTHING returns nothing. So it reads first,
 		// and inserts only what was not found. Whoever gets no row has met another insert, and asks again.
-		source = fmt.Sprintf(`WITH clock AS MATERIALIZED (SELECT %s AS now), seen AS MATERIALIZED (SELECT %s FROM %s%s),`+
-			` made AS (%s SELECT %s FROM clock WHERE NOT EXISTS (SELECT 1 FROM seen) ON CONFLICT DO NOTHING RETURNING %s)`+
-			` SELECT seen.*, clock.now FROM seen, clock UNION ALL SELECT made.*, clock.now FROM made, clock`,
-			now, columns, f.table, whereKey, made, inserted, columns)
+		return "WITH seen AS MATERIALIZED (SELECT " + columns + " FROM " + f.table + " AS old WHERE " + oldKey + "), made AS (" +
+			made + " WHERE NOT EXISTS (SELECT 1 FROM seen) ON CONFLICT DO NOTHING RETURNING operation, scope, call_key, created) " +
+			"SELECT seen.*, " + now + " FROM seen UNION ALL SELECT " + returned + " FROM made"
 	case f.dialect == SQLite:
-		source = made + " VALUES (" + strings.ReplaceAll(inserted, "clock.now", now) + ") ON CONFLICT DO NOTHING RETURNING " +
-			columns + ", " + now
-	default:
-		// An update that changes nothing locks the record and writes nothing, not even a log.
-		source = made + " VALUES (" + strings.ReplaceAll(inserted, "clock.now", now) + ") ON DUPLICATE KEY UPDATE fence = fence"
-		if f.maria {
-			source += " RETURNING " + columns + ", " + now
-		}
+		return made + " WHERE true ON CONFLICT DO NOTHING RETURNING " + returned
 	}
-	return compile(f.dialect, source, allColumns())
+	// An update that changes nothing locks the record and writes nothing, not even a log.
+	if some {
+		made += ", (GIVEN) AS given"
+	}
+	made += " ON DUPLICATE KEY UPDATE fence = " + f.table + ".fence"
+	if f.maria {
+		made += " RETURNING " + columns + ", " + now
+	}
+	return made
 }
 
-// settle ends a claim on which nothing special waits (see conn.settleFast), by its owner, in one statement.
-func (f flavour) settle(columns string) statement {
+// settle ends a claim on which nothing special waits (see conn.settleFast), by its owner, in one statement. It returns what it
+// does not replace.
+func (f flavour) settle(some bool) string {
 	sets := []assignment{
 		{"last_sent", fmt.Sprintf("CASE WHEN :forgets = 1 THEN NULL WHEN (old.flags & %d) <> 0 THEN now() ELSE old.last_sent END", flagSending)},
 		{"first_sent", "CASE WHEN :forgets = 1 THEN NULL ELSE old.first_sent END"},
@@ -144,24 +186,32 @@ func (f flavour) settle(columns string) statement {
 		{"changed", "now()"}, {"lease_until", "now() + :lease_until"}, {"due", "now() + :due"}, {"next_step", "now() + :next_step"},
 		{"state", ":state"}, {"claimed_from", "0"}, {"batch", "NULL"}, {"value", ":value"}, {"code", ":code"}, {"message", ":message"},
 	}
-	where := fmt.Sprintf("old.operation = :operation AND old.scope = :scope AND old.call_key = :call_key AND old.fence = :fence"+
-		" AND old.token = :token AND old.state = %d AND old.claimed_from <> %d AND (old.flags & :special) = 0",
-		idempotency.StateRunning, idempotency.StateAbandoned)
-	return compile(f.dialect, f.change(sets, where, columns), settleParams)
+	where := fmt.Sprintf("%s AND old.fence = :fence AND old.token = :token AND old.state = %d AND old.claimed_from <> %d AND (old.flags & :special) = 0",
+		oldKey, idempotency.StateRunning, idempotency.StateAbandoned)
+	columns := only("old.", kept)
+	if some && f.dialect == PostgreSQL {
+		columns = list(kept, "old.")
+		where += " AND given.n = given.n + 0"
+	}
+	return f.change(sets, where, columns, some)
 }
+
+// kept are the columns that a settlement does not replace, or not with what is known here.
+var kept = slices.Concat(keyColumns, integers("flags", "attempts", "give_up", "first_sent", "last_sent", "created", "retention", "stub_for"),
+	blobs("ref", "fingerprint", "request"))
 
 // assignment is a column and its new value, in which old. stands before columns and now() for the clock. What is assigned
 // early must not be read later: MySQL has forgotten the old value.
 type assignment struct{ column, value string }
 
-// change is an UPDATE of the rows for which the condition holds. Where the database can, it returns their columns and the
-// clock.
-func (f flavour) change(sets []assignment, where, columns string) string {
-	now, old := nowIn(f.dialect), ""
+// change is an UPDATE of the rows for which the condition holds, by themselves or for each row of some that are given. Where the
+// database can, it returns the columns and the clock.
+func (f flavour) change(sets []assignment, where, columns string, some bool) string {
+	now, old, given := nowIn(f.dialect), "", ""
 	clock := now
 	switch {
 	case f.dialect == PostgreSQL:
-		clock = "clock.now"
+		old, clock = "old.", "clock.now"
 	case f.maria:
 		old = f.table + "."
 	}
@@ -173,16 +223,22 @@ func (f flavour) change(sets []assignment, where, columns string) string {
 	change := strings.Join(changes, ", ")
 	switch {
 	case f.dialect == PostgreSQL:
-		return "WITH clock AS MATERIALIZED (SELECT " + now + " AS now) UPDATE " + f.table + " SET " + change + " FROM clock WHERE " +
-			said(where, "") + " RETURNING " + columns + ", clock.now"
+		if some {
+			given = ", SETTLEMENTS"
+		}
+		return "UPDATE " + f.table + " AS old SET " + change + " FROM (SELECT " + now + " AS now) AS clock" + given + " WHERE " +
+			said(where, old) + " RETURNING " + columns + ", clock.now"
 	case f.dialect == SQLite:
-		return "UPDATE " + f.table + " SET " + change + " WHERE " + said(where, "") + " RETURNING " + columns + ", " + now
+		return "UPDATE " + f.table + " SET " + change + " WHERE " + said(where, "") + " RETURNING " + said(columns, "") + ", " + now
 	case f.maria:
 		// MariaDB returns rows from INSERT only: the record is inserted again, which it cannot be, and so is updated.
 		needed := "operation, scope, call_key, state, claimed_from, flags, fence, token, attempts, changed, created"
+		if some {
+			given = "(GIVEN) AS given STRAIGHT_JOIN "
+		}
 		return "INSERT INTO " + f.table + " (" + needed + ") SELECT same." + strings.ReplaceAll(needed, ", ", ", same.") +
-			" FROM " + f.table + " AS same WHERE " + said(where, "same.") + " FOR UPDATE ON DUPLICATE KEY UPDATE " + change +
-			" RETURNING " + columns + ", " + now
+			" FROM " + given + f.table + " AS same FORCE INDEX (PRIMARY) WHERE " + said(where, "same.") + " FOR UPDATE ON DUPLICATE KEY UPDATE " +
+			change + " RETURNING " + said(columns, "") + ", " + now
 	default:
 		return "UPDATE " + f.table + " SET " + change + " WHERE " + said(where, "")
 	}

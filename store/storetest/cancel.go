@@ -101,6 +101,19 @@ var cancelRules = []rule{
 		},
 	},
 	{
+		"AbandonedOnce",
+		"Cancel of an abandoned call that somebody is asking about changes nothing: it is not told a second time",
+		func(h *harness) {
+			c := again(h.at("k", idempotency.StateAbandoned, 0))
+			c.Sending = false
+			before, l := h.own(c)
+			r := h.settle(idempotency.Lease{ID: id("k")}, idempotency.Outcome{State: idempotency.StateCancelled, Notify: true})
+			h.same(r, before, "the record that somebody is asking about")
+			r = h.settle(l, idempotency.Outcome{State: idempotency.StateAbandoned, Ambiguous: true, Due: long})
+			h.must(r.State == idempotency.StateAbandoned && !r.Notify, "asked about without an answer, it is %s", describe(r))
+		},
+	},
+	{
 		"LapsedWhileCancelWaits",
 		"a claim that lapses with a cancellation waiting: free and scheduled become cancelled, accepted and unknown abandoned",
 		func(h *harness) { // T61

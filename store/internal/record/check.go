@@ -123,11 +123,8 @@ func (s Checks) Query(ctx context.Context, q *idempotency.Query) error {
 	if err := s.Call(ctx, idempotency.ID{Operation: q.Operation, Key: "any"}); err != nil {
 		return err
 	}
-	switch {
-	case q.N < 1 || q.N > 1000:
-		return s.errorf("Query.N is %d: ask for 1 to 1000 records, and go on with After", q.N)
-	case q.OldestFirst && q.After != idempotency.ID{}:
-		return s.errorf("Query.After is set with OldestFirst: a list by age cannot be continued, leave it zero")
+	if err := q.Validate(); err != nil {
+		return s.errorf("%w", err)
 	}
 	return nil
 }

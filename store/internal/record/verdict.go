@@ -36,6 +36,9 @@ func (r *Record) happened(now Moment, o *idempotency.Outcome) (bool, error) {
 func (r *Record) cancel(now Moment, o *idempotency.Outcome) bool {
 	switch r.State {
 	case idempotency.StateRunning:
+		if r.From == idempotency.StateAbandoned {
+			return false // it has been given up, and told: somebody is only asking about it
+		}
 		r.CancelWanted, r.Tell = true, r.Tell || o.Notify
 		return true
 	case idempotency.StateFree, idempotency.StateScheduled:
