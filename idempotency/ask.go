@@ -2,8 +2,9 @@ package idempotency
 
 import (
 	"cmp"
-	"math/rand/v2"
 	"time"
+
+	"github.com/steadfast-go/steadfast/internal/chance"
 )
 
 // ask asks the provider what became of the call.
@@ -105,7 +106,7 @@ func (e *engine) askAgain(rec *Record) time.Duration {
 		quiet = rec.Created
 	}
 	d := min(max(quiet/2, e.recovery.Initial), e.recovery.Max)
-	return d/2 + rand.N(d/2+1)
+	return chance.Half(d)
 }
 
 // dueIn brings a next step forward to the give-up time, unless the call has been given up already.

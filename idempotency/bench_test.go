@@ -59,9 +59,14 @@ func fresh[In, Out any](b *testing.B, call idempotency.Call[In, Out], in In) {
 	}
 }
 
-// BenchmarkReplay measures a call that has settled, answered from memory.
+// BenchmarkReplay measures a call that has settled, answered from memory: the store's or, where it has none, the wrapper's.
 func BenchmarkReplay(b *testing.B) {
-	w, err := idempotency.Wrap(memstore.New(memstore.Config{}), benchCall[[]byte](idempotency.Raw, []byte("receipt")))
+	b.Run("peek", func(b *testing.B) { replays(b, memstore.New(memstore.Config{})) })
+	b.Run("cache", func(b *testing.B) { replays(b, struct{ idempotency.Store }{memstore.New(memstore.Config{})}) })
+}
+
+func replays(b *testing.B, store idempotency.Store) {
+	w, err := idempotency.Wrap(store, benchCall[[]byte](idempotency.Raw, []byte("receipt")))
 	require.NoError(b, err)
 	ctx := b.Context()
 	in := []byte("order")

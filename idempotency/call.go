@@ -98,6 +98,11 @@ type Call[In, Out any] struct {
 	// record ([ErrValueOmitted]). Default 1 MiB.
 	MaxBytes int
 
+	// CacheBytes bounds, roughly, the memory in which the wrapper keeps settled calls, so that replays need not ask the
+	// store. An outcome is answered from there for Retention at most, as this wrapper sets it. It is not used with a
+	// store that has a memory of its own ([Peeker]). Default 4 MiB; negative: every replay asks the store.
+	CacheBytes int
+
 	// Scoped refuses calls without a scope (For), where every key must belong to somebody.
 	Scoped bool
 
@@ -139,7 +144,7 @@ type Settled[In, Out any] struct {
 
 // Attempt is what Send and Lookup are given.
 type Attempt struct {
-	// Key is the provider key: the same for every attempt of this call.
+	// Key is the provider key: the same for every attempt of this call. It is KeyFrom(Namespace, Name, Scope, ID).
 	Key string
 	// Scope and ID are the caller's scope and key. Put both into the provider's metadata, so that a webhook or a lookup
 	// finds its way back.
@@ -178,6 +183,7 @@ const (
 	defaultPoll        = time.Second
 	defaultConcurrency = 8
 	defaultMaxBytes    = 1 << 20
+	defaultCacheBytes  = 4 << 20
 	minKeyMargin       = time.Minute
 
 	shortest = time.Millisecond
@@ -240,6 +246,9 @@ func (c *Call[In, Out]) prepare() error {
 		if *n.value == 0 {
 			*n.value = n.zero
 		}
+	}
+	if c.CacheBytes == 0 {
+		c.CacheBytes = defaultCacheBytes
 	}
 	if c.Codec == nil {
 		c.Codec = JSON

@@ -78,6 +78,16 @@ func Replayed(err error) error {
 	return &replayedError{err}
 }
 
+// Marked reports whether err carries one of the marks [Rejected], [Accepted] and [NotSent], so that code between a provider's
+// client and Send adds its own only where nobody has said yet what happened.
+func Marked(err error) bool {
+	var m marks
+	if err != nil {
+		m.read(err)
+	}
+	return m.class != classUnknown // not found: that also counts what is missing
+}
+
 // marks are what an error from Send carries.
 type marks struct {
 	class    class

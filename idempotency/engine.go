@@ -21,13 +21,14 @@ type engine struct {
 	name      string
 	namespace string
 	store     Store
-	peeker    Peeker    // nil if the store has none
+	peeker    Peeker    // the store or, where it has no memory of its own, the cache; nil: replays ask the store
+	cache     *cache    // nil if there is none
 	tx        TxSettler // nil if the store has none, or nobody is to be told
 
 	send      func(ctx context.Context, a Attempt, request []byte) sent
 	lookup    func(ctx context.Context, a Attempt, request []byte) answer
-	onSettled func(ctx context.Context, r *Record) error // nil if nobody is to be told
-	sameAs    func(r *Record, fp fingerprint) bool       // reads r's request as today's In
+	onSettled func(ctx context.Context, r *Record) error    // nil if nobody is to be told
+	sameAs    func(r *Record, fp fingerprint) (bool, error) // reads r's request as today's In
 
 	timeout     time.Duration
 	grace       time.Duration
@@ -135,6 +136,12 @@ func (e *engine) answered(name string, limited *bounded, err *error) {
 // isRuling tells the store's answers that are errors from its failures.
 func isRuling(err error) bool {
 	return errors.Is(err, ErrNoRecord) || errors.Is(err, ErrLeaseLost) || errors.Is(err, ErrConflict)
+}
+
+// isFinal says that the store must not be asked again.
+func isFinal(err error) bool {
+	var f interface{ Final() bool }
+	return errors.As(err, &f) && f.Final()
 }
 
 // storeFailure is ErrStore with its reason. The reason's own context errors stay findable.

@@ -54,6 +54,7 @@ type AskedEvent struct {
 type SettledEvent struct {
 	ID       ID
 	State    State
+	Late     bool // it is abandoned, and turned out to have happened
 	Attempts int
 	Age      time.Duration // since the record was made
 }

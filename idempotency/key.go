@@ -1,12 +1,13 @@
 package idempotency
 
 import (
-	"crypto/rand"
 	"crypto/sha1" // what RFC 9562 makes a UUIDv5 of; nothing depends on its strength
 	"encoding/binary"
 	"fmt"
 
 	"github.com/google/uuid"
+
+	"github.com/steadfast-go/steadfast/internal/chance"
 )
 
 // keySpace is the root of every derived key. Changing it would change every provider key under way: never.
@@ -41,7 +42,7 @@ func derive(space uuid.UUID, parts ...string) (id uuid.UUID) {
 }
 
 func newToken() (t Token) {
-	_, _ = rand.Read(t[:]) // never fails: crypto/rand ends the process instead
+	chance.Token((*[16]byte)(&t))
 	return t
 }
 

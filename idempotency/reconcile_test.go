@@ -139,6 +139,25 @@ func TestLogHooks(t *testing.T) {
 		} {
 			require.Contains(t, log.String(), line)
 		}
+		_, err = w.Cancel(t.Context(), "k2") // a tombstone
+		require.NoError(t, err)
+		stuck := wrap(t, newStore(), func() call {
+			c := blind(&provider{script: []step{fail(errLost)}})
+			c.Hooks = idempotency.LogHooks(slog.New(slog.NewTextHandler(&log, nil)))
+			return c
+		}())
+		_, err = stuck.Do(t.Context(), "lost", book)
+		requireUnknown(t, err)
+		_, err = stuck.Cancel(t.Context(), "lost")
+		requireUnknown(t, err)
+		_, err = stuck.Settle(t.Context(), "lost", idempotency.Happened(payment{ID: "p"}))
+		require.NoError(t, err)
+		for _, line := range []string{
+			`level=INFO msg="call is cancelled"`, `level=WARN msg="call is unknown"`, `level=WARN msg="call is abandoned"`,
+			`level=WARN msg="call is abandoned, and happened`,
+		} {
+			require.Contains(t, log.String(), line)
+		}
 		require.NotContains(t, log.String(), "secret", "values are not logged, save where the log may be all that is left")
 	})
 }

@@ -3,12 +3,13 @@ package idempotency
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"runtime/debug"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/steadfast-go/steadfast/internal/chance"
 )
 
 // crew drives due calls, a bounded number at once.
@@ -132,7 +133,7 @@ func (e *engine) run(ctx context.Context) error {
 	defer w.wg.Wait()
 	purged := time.Now()
 	for failed := 0; ; {
-		wait := e.poll/2 + rand.N(e.poll+1) // jittered around Poll, so that processes spread
+		wait := e.poll/2 + chance.Upto(e.poll) // jittered around Poll, so that processes spread
 		if _, err := w.pass(ctx); errors.Is(err, ErrClosed) {
 			return nil
 		} else if err != nil {
@@ -175,19 +176,31 @@ func Unresolved() []State {
 	return []State{StateScheduled, StateRunning, StateAccepted, StateUnknown, StateAbandoned}
 }
 
+// lateLooked is how many abandoned calls are looked through for one that is still without an answer.
+const lateLooked = 100
+
 func (e *engine) reportOldest(ctx context.Context) {
 	if e.hooks.Oldest == nil {
 		return
 	}
-	recs, err := op(ctx, e, "List", func(ctx context.Context) ([]Record, error) {
-		return e.store.List(ctx, Query{Operation: e.name, States: Unresolved(), OldestFirst: true, N: 1})
-	})
+	oldest := func(n int, states ...State) (age time.Duration, err error) {
+		recs, err := op(ctx, e, "List", func(ctx context.Context) ([]Record, error) {
+			return e.store.List(ctx, Query{Operation: e.name, States: states, OldestFirst: true, N: n})
+		})
+		for _, rec := range recs {
+			if !rec.Late { // what has happened is known, however late
+				return rec.Created, err
+			}
+		}
+		return 0, err
+	}
+	age, err := oldest(1, StateScheduled, StateRunning, StateAccepted, StateUnknown)
 	if err != nil {
 		return
 	}
-	age := time.Duration(0)
-	if len(recs) > 0 {
-		age = recs[0].Created
+	abandoned, err := oldest(lateLooked, StateAbandoned)
+	if err != nil {
+		return
 	}
-	hook2(e.hooks.Oldest, e.name, age)
+	hook2(e.hooks.Oldest, e.name, max(age, abandoned))
 }

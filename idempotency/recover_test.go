@@ -150,6 +150,28 @@ func TestRunSurvivesTheStore(t *testing.T) {
 	})
 }
 
+// A call that was given up and turned out to have happened stays abandoned for ever; it is answered, and rings no alarm.
+func TestOldestLeavesOutWhatIsAnswered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var oldest recorder[time.Duration]
+		c := blind(&provider{script: []step{fail(errLost)}})
+		c.Hooks.Oldest = func(_ string, age time.Duration) { oldest.add(age) }
+		w := wrap(t, newStore(), c)
+		for _, key := range []string{"late", "open"} {
+			_, err := w.Do(t.Context(), key, book)
+			requireUnknown(t, err)
+			_, err = w.Cancel(t.Context(), key)
+			requireUnknown(t, err)
+			time.Sleep(time.Hour)
+		}
+		_, err := w.Settle(t.Context(), "late", idempotency.Happened(payment{ID: "p"}))
+		require.NoError(t, err)
+		runs(t, w)
+		synctest.Wait()
+		require.Equal(t, time.Hour, oldest.all()[0], "the age of the one that is still open")
+	})
+}
+
 // GiveUp: a call that was never sent is cancelled, another is abandoned and still asked about; nothing is sent afterwards.
 func TestGiveUp(t *testing.T) {
 	rows := []struct {

@@ -163,7 +163,8 @@ func TestReviewReplaysEarnNoRetries(t *testing.T) {
 			p := &provider{script: []step{pay, fail(errLost)}}
 			c := keyed(p)
 			c.Retry = retry.Policy{Budget: retry.NewBudget(0.1, 50), Attempts: 100, Initial: time.Millisecond, Max: time.Second}
-			w := wrap(t, newFaulty(newStore()), c) // a store without Peek
+			c.CacheBytes = -1                      // replays ask the store
+			w := wrap(t, newFaulty(newStore()), c) // which has no Peek
 			_, err := w.Do(t.Context(), "paid", book)
 			require.NoError(t, err)
 			storm := func(prefix string) int {

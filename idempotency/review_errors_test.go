@@ -220,3 +220,52 @@ func TestReviewAnUnmarkedBranchIsUnknown(t *testing.T) {
 		})
 	})
 }
+
+// An error in a log says which call it speaks of.
+func TestErrorsNameTheCall(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := wrap(t, newStore(), blind(&provider{script: []step{pay}})).For("anna")
+		_, err := w.Status(t.Context(), "k")
+		require.ErrorIs(t, err, idempotency.ErrNoRecord)
+		require.ErrorContains(t, err, `charge "k" of "anna"`)
+		_, err = w.Do(t.Context(), "k", book)
+		require.NoError(t, err)
+		_, err = w.Do(t.Context(), "k", lamp)
+		require.ErrorIs(t, err, idempotency.ErrKeyReused)
+		require.ErrorContains(t, err, `charge "k" of "anna"`)
+		_, err = w.Start(t.Context(), "k", lamp)
+		require.ErrorIs(t, err, idempotency.ErrKeyReused)
+		require.ErrorContains(t, err, `charge "k" of "anna"`)
+		_, err = w.Cancel(t.Context(), "closed")
+		require.NoError(t, err)
+		_, err = w.Do(t.Context(), "closed", book)
+		require.ErrorIs(t, err, idempotency.ErrCancelled)
+		require.ErrorContains(t, err, `charge "closed" of "anna"`)
+	})
+}
+
+// A store whose failure has ended the caller's transaction must not be asked again in it: MySQL would commit that alone, and the call
+// would be made though the order was rolled back.
+func TestAFinalErrorIsNotAskedAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		for _, op := range []string{"Acquire", "Settle"} {
+			store := newFaulty(newStore())
+			w := wrap(t, store, blind(&provider{script: []step{pay}}))
+			store.only(op, 10, trouble{before: finalError{errDown}})
+			var err error
+			if op == "Acquire" {
+				_, err = w.Start(t.Context(), "k", book)
+			} else {
+				_, err = w.Settle(t.Context(), "k", idempotency.Happened(payment{}))
+			}
+			require.ErrorIs(t, err, idempotency.ErrStore)
+			require.ErrorIs(t, err, errDown)
+			require.Equal(t, 1, store.count(op), op)
+		}
+	})
+}
+
+type finalError struct{ error }
+
+func (f finalError) Unwrap() error { return f.error }
+func (finalError) Final() bool     { return true }

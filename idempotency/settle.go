@@ -83,7 +83,7 @@ func (r *run) record(l *Lease, o *Outcome, c *claim) error {
 		err = r.recordLater(l, o, err)
 	}
 	if err == nil {
-		hook(e.hooks.Settled, SettledEvent{ID: r.id, State: r.rec.State, Attempts: r.rec.Attempts, Age: r.rec.Created})
+		hook(e.hooks.Settled, SettledEvent{ID: r.id, State: r.rec.State, Late: r.rec.Late, Attempts: r.rec.Attempts, Age: r.rec.Created})
 	}
 	return err
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// LogHooks returns hooks that write to logger: what needs somebody's attention as errors and warnings, transitions as
-// info, attempts and questions as debug. Requests and values are not logged, but for an outcome that could not be recorded
+// LogHooks returns hooks that write to logger: what needs somebody's attention as errors and warnings (an outcome that is
+// unknown is one), other transitions as info, attempts and questions as debug. Requests and values are not logged, but for an outcome that could not be recorded
 // and a verdict that could not be believed: there the log may be all that is left of it.
 func LogHooks(logger *slog.Logger) Hooks {
 	log := func(level slog.Level, msg string, id ID, attrs ...slog.Attr) {
@@ -24,7 +24,14 @@ func LogHooks(logger *slog.Logger) Hooks {
 				slog.Duration("took", e.Took), slog.Any("error", e.Err))
 		},
 		Settled: func(e SettledEvent) {
-			log(slog.LevelInfo, "call is "+e.State.String(), e.ID, slog.Int("attempts", e.Attempts), slog.Duration("age", e.Age))
+			level, msg := slog.LevelInfo, "call is "+e.State.String()
+			if e.State == StateUnknown || e.State == StateAbandoned {
+				level = slog.LevelWarn
+			}
+			if e.Late {
+				msg += ", and happened: it must be compensated for"
+			}
+			log(level, msg, e.ID, slog.Int("attempts", e.Attempts), slog.Duration("age", e.Age))
 		},
 		Conflict: func(e ConflictEvent) {
 			log(slog.LevelError, "a verdict contradicts the record", e.ID, slog.String("recorded", e.Recorded.String()),
@@ -41,6 +48,9 @@ func LogHooks(logger *slog.Logger) Hooks {
 			logger.LogAttrs(context.Background(), slog.LevelError, "the store failed", slog.String("op", op), slog.Any("error", err))
 		},
 		Oldest: func(operation string, age time.Duration) {
+			if age == 0 { // nothing is unresolved, which is no news
+				return
+			}
 			logger.LogAttrs(context.Background(), slog.LevelDebug, "oldest unresolved call", slog.String("operation", operation), slog.Duration("age", age))
 		},
 	}

@@ -2,6 +2,7 @@ package idempotency
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"time"
 )
@@ -211,12 +212,31 @@ type Query struct {
 	N int
 }
 
+// Validate says which field cannot work, and why. Stores refuse such queries.
+func (q Query) Validate() error {
+	switch {
+	case q.N < 1 || q.N > maxList:
+		return fmt.Errorf("idempotency: Query.N is %d: ask for 1 to %d records, and go on with After", q.N, maxList)
+	case q.OldestFirst && q.After != ID{}:
+		return fmt.Errorf("idempotency: Query.After is %q while OldestFirst is set: a list by age cannot be continued, leave it zero", q.After.Key)
+	}
+	for _, s := range q.States {
+		if s <= StateAbsent || s > StateCancelled {
+			return fmt.Errorf("idempotency: Query.States has %d, which is no state of a record: use the State constants", s)
+		}
+	}
+	return nil
+}
+
+const maxList = 1000
+
 // Store keeps records. Its methods are safe for concurrent use, by any number of processes where the store is shared.
 //
 // A store has one clock of its own; all durations are measured by it. It never interprets requests and values. Every
 // mutation is atomic and compares fence and token. Errors other than [ErrNoRecord], [ErrLeaseLost] and [ErrConflict]
 // mean that it is unknown whether the mutation was made; asked again with the same arguments, Acquire, AcquireDue and
-// Settle return what they did. store/storetest checks all of these rules.
+// Settle return what they did. An error with a method Final() bool that says true is not asked again: a failure in the caller's
+// own transaction, for instance, which has ended with it. store/storetest checks all of these rules.
 type Store interface {
 	// Acquire claims, schedules or cancels as [Claim] says, and returns the record as it then is. Owned (for ClaimRun)
 	// tells whether the claim was granted; a claim that does not apply changes nothing and returns what is there. Where

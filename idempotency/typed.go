@@ -95,13 +95,12 @@ func (c *Call[In, Out]) settled(ctx context.Context, rec *Record) (err error) {
 
 // sameAs reads the stored request as today's In: a release that added a field must not take a call under way for another
 // request (T56).
-func (c *Call[In, Out]) sameAs(rec *Record, fp fingerprint) bool {
-	same := false
-	_ = guard(func() error {
-		in, err := decodeWith[In](c.Codec, rec.ID, rec.Request)
-		if err != nil {
-			return err
-		}
+func (c *Call[In, Out]) sameAs(rec *Record, fp fingerprint) (same bool, err error) {
+	in, err := decode[In](c.Codec, rec.ID, rec.Request)
+	if err != nil {
+		return false, err
+	}
+	err = guard(func() error {
 		encoded, err := encodeWith(c.Codec, rec.ID, in)
 		if err != nil {
 			return err
@@ -110,7 +109,7 @@ func (c *Call[In, Out]) sameAs(rec *Record, fp fingerprint) bool {
 		same = err == nil && stored == fp
 		return err
 	})
-	return same
+	return same, err
 }
 
 func hasValue(rec *Record) bool {

@@ -14,6 +14,7 @@ import (
 	"github.com/steadfast-go/steadfast/breaker"
 	"github.com/steadfast-go/steadfast/idempotency"
 	"github.com/steadfast-go/steadfast/retry"
+	"github.com/steadfast-go/steadfast/store/memstore"
 )
 
 // Each error names the field, its value and what to do instead, and comes before anything is sent.
@@ -75,6 +76,25 @@ func TestWrapRefusesANilStore(t *testing.T) {
 	require.Nil(t, w)
 	require.ErrorContains(t, err, "store is nil")
 	require.ErrorContains(t, err, "memstore.New", "it names a remedy")
+
+	var none *memstore.Store
+	_, err = idempotency.Wrap(none, blind(&provider{script: []step{pay}}))
+	require.ErrorContains(t, err, "store is nil", "a nil pointer in an interface")
+}
+
+// A query that cannot be answered is the caller's mistake, not the store's failure.
+func TestListRefusesWhatItCannotAnswer(t *testing.T) {
+	w := wrap(t, newStore(), blind(&provider{script: []step{pay}}))
+	for want, q := range map[string]idempotency.Query{
+		"Query.N is 5000":    {N: 5000},
+		"Query.N is -1":      {N: -1},
+		`Query.After is "k"`: {OldestFirst: true, After: idempotency.ID{Key: "k"}},
+		"States has 77":      {States: []idempotency.State{77}},
+	} {
+		_, err := w.List(t.Context(), q)
+		require.ErrorContains(t, err, want)
+		require.NotErrorIs(t, err, idempotency.ErrStore)
+	}
 }
 
 type (

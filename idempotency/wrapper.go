@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -39,7 +41,7 @@ type Result[Out any] struct {
 //
 // Wrap refuses a call whose fields cannot work, naming the field, its value and the remedy.
 func Wrap[In, Out any](store Store, call Call[In, Out]) (*Wrapper[In, Out], error) {
-	if store == nil {
+	if v := reflect.ValueOf(store); store == nil || v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil, errors.New("idempotency: the store is nil: use memstore.New to try things out, a shared one in production")
 	}
 	c := &call
@@ -82,7 +84,10 @@ func Wrap[In, Out any](store Store, call Call[In, Out]) (*Wrapper[In, Out], erro
 	e.policy.Initial = cmp.Or(e.policy.Initial, min(retry.DefaultInitial, e.policy.Max))
 	e.recovery = recoveryPolicy(e.policy)
 	e.leases = leases{e: e, held: map[*claim]struct{}{}, quit: make(chan struct{})}
-	e.peeker, _ = store.(Peeker)
+	if e.peeker, _ = store.(Peeker); e.peeker == nil && c.CacheBytes > 0 {
+		e.cache = newCache(c.CacheBytes, e.retention)
+		e.peeker = e.cache
+	}
 	if c.MaxInFlight > 0 {
 		e.slots = semaphore.NewWeighted(int64(c.MaxInFlight))
 	}
@@ -119,6 +124,14 @@ func (w *Wrapper[In, Out]) For(scope string) *Wrapper[In, Out] {
 // A key belongs to the request that it was first used with, also after ErrNotSent for as long as the store remembers it.
 // The caller whose Do made the call gets the value that Send returned; every other one decodes a copy of its own.
 func (w *Wrapper[In, Out]) Do(ctx context.Context, key string, in In) (Result[Out], error) {
+	res, err := w.do(ctx, key, in)
+	if err != nil {
+		err = w.about(key, err)
+	}
+	return res, err
+}
+
+func (w *Wrapper[In, Out]) do(ctx context.Context, key string, in In) (Result[Out], error) {
 	id, request, err := w.begin(key, in)
 	if err != nil {
 		return Result[Out]{}, err
@@ -144,8 +157,8 @@ func (w *Wrapper[In, Out]) Do(ctx context.Context, key string, in In) (Result[Ou
 	if joined || f.replayed {
 		hook(w.e.hooks.Answered, AnsweredEvent{ID: id, Replayed: f.replayed, Joined: joined})
 	}
-	if errors.Is(f.err, ErrKeyReused) {
-		return Result[Out]{}, f.err // what is recorded belongs to somebody else
+	if f.foreign {
+		return Result[Out]{}, f.err
 	}
 	if live, ok := f.value.(Out); ok && !joined { // this caller's own Send made it: as it is, also where it could not be stored
 		res, err := w.settledResult(f.told, false), f.err
@@ -156,6 +169,19 @@ func (w *Wrapper[In, Out]) Do(ctx context.Context, key string, in In) (Result[Ou
 		return res, err
 	}
 	return w.result(f.told, f.err, f.replayed)
+}
+
+// about names the call in an error that does not: whoever reads it in a log must know which one it was.
+func (w *Wrapper[In, Out]) about(key string, err error) error {
+	bare := []error{ErrCancelled, ErrKeyReused, ErrReentrant, ErrConflict, ErrNoRecord, ErrExpired, ErrValueOmitted}
+	switch {
+	case !slices.Contains(bare, err):
+		return err
+	case w.scope == "":
+		return fmt.Errorf("%w: %s %q", err, w.e.name, key)
+	default:
+		return fmt.Errorf("%w: %s %q of %q", err, w.e.name, key, w.scope)
+	}
 }
 
 // replay answers from memory.
@@ -232,7 +258,7 @@ func (w *Wrapper[In, Out]) Start(ctx context.Context, key string, in In) (Status
 	}
 	rec, err := w.e.start(ctx, flightKey{id, fp}, request)
 	if err != nil {
-		return Status[Out]{}, err
+		return Status[Out]{}, w.about(key, err)
 	}
 	return w.status(rec)
 }
@@ -245,7 +271,7 @@ func (w *Wrapper[In, Out]) Status(ctx context.Context, key string) (Status[Out],
 	}
 	rec, err := w.e.get(ctx, id)
 	if err != nil {
-		return Status[Out]{}, err
+		return Status[Out]{}, w.about(key, err)
 	}
 	return w.status(rec)
 }
@@ -267,7 +293,7 @@ func (w *Wrapper[In, Out]) Settle(ctx context.Context, key string, v Verdict[Out
 	}
 	rec, err := w.e.verdict(ctx, id, ans, v.asOf, v.ref)
 	if err != nil {
-		return Status[Out]{}, err
+		return Status[Out]{}, w.about(key, err)
 	}
 	return w.status(rec)
 }
@@ -282,7 +308,7 @@ func (w *Wrapper[In, Out]) Cancel(ctx context.Context, key string) (Status[Out],
 	}
 	rec, err := w.e.cancel(ctx, id)
 	if err != nil {
-		return Status[Out]{}, err
+		return Status[Out]{}, w.about(key, err)
 	}
 	status, err := w.status(rec)
 	if err != nil {
@@ -307,6 +333,9 @@ func (w *Wrapper[In, Out]) List(ctx context.Context, q Query) ([]Status[Out], er
 	}
 	if q.N == 0 {
 		q.N = 100
+	}
+	if err := q.Validate(); err != nil {
+		return nil, err
 	}
 	recs, err := op(ctx, w.e, "List", func(ctx context.Context) ([]Record, error) { return w.e.store.List(ctx, q) })
 	if err != nil {
