@@ -45,6 +45,7 @@ func run(ctx context.Context, args []string) error {
 	flags.DurationVar(&cfg.KeyLife, "keylife", fakepay.DefaultKeyLife, "how long a key is remembered")
 	flags.BoolVar(&cfg.ReplayErrors, "replay-errors", false, "store declines under their key")
 	flags.BoolVar(&cfg.FaultReads, "fault-reads", false, "faults for GET, too")
+	flags.DurationVar(&cfg.SearchLag, "search-lag", 0, "how long until the Stripe API's search finds a new payment intent")
 	flags.DurationVar(&cfg.DecideAfter, "decide-after", 10*time.Second, "when accepted charges are decided; 0: only by hand")
 	flags.StringVar(&cfg.Webhook.URL, "webhook", "", "send events to this `URL`")
 	flags.StringVar(&cfg.Webhook.Secret, "webhook-secret", "whsec_demo", "what they are signed with")
@@ -103,6 +104,7 @@ const welcome = `fakepay listens on http://%[1]s
   curl -i http://%[1]s/charges -H 'Idempotency-Key: k2' -H 'Fakepay-Fault: reply_lost' -d '{"amount_cents":4200,"currency":"eur","source":"tok_visa","reference":"order-2"}'
   curl http://%[1]s/charges?reference=order-2
   curl -X PUT http://%[1]s/_faults -d '{"latency":"p50=1s,p99=20s","scripts":{"order-3":["reply_lost","none;latency=5s"]}}'
+  curl http://%[1]s/v1/payment_intents -u sk_test_1: -d amount=4200 -d currency=eur -d payment_method=pm_card_visa -d confirm=true -d 'metadata[order_id]=order-4'
   curl http://%[1]s/_ledger
 
 `

@@ -23,7 +23,12 @@ const lamp = "order-1"
 
 func open(t *testing.T, faults ...fakepay.Fault) (*fakepay.Server, *bank.Client) {
 	t.Helper()
-	provider, err := fakepay.New(fakepay.Config{ReplayErrors: true, Scripts: map[string][]fakepay.Fault{lamp: faults}})
+	return openWith(t, fakepay.Config{Scripts: map[string][]fakepay.Fault{lamp: faults}})
+}
+
+func openWith(t *testing.T, config fakepay.Config) (*fakepay.Server, *bank.Client) {
+	t.Helper()
+	provider, err := fakepay.New(config)
 	require.NoError(t, err)
 	server := httptest.NewServer(provider)
 	client := bank.New(server.URL)
@@ -134,10 +139,71 @@ func TestFindCharge(t *testing.T) {
 	assert.Equal(t, idempotency.DidNotHappen[bank.Receipt](), find(), "before it was sent")
 	_, err := client.Charge(t.Context(), a, payment("tok_visa"))
 	require.Error(t, err, "the reply is lost")
-	id := provider.Ledger().Charges[0].ID
+	id := provider.Ledger().Charges[0].Intent
 	assert.Equal(t, idempotency.Happened(bank.Receipt{ChargeID: id, Cents: 4990}), find(), "by key")
 	a = idempotency.Attempt{Key: "unheard-of", Ref: id}
 	assert.Equal(t, idempotency.Happened(bank.Receipt{ChargeID: id, Cents: 4990}), find(), "by the provider's id")
+}
+
+// Stripe's search may be an hour behind. What it does not know yet must not be taken for what did not happen.
+func TestFindChargeThatIsNotIndexed(t *testing.T) {
+	_, client := openWith(t, fakepay.Config{SearchLag: time.Hour})
+	a := idempotency.Attempt{Key: "provider-key", ID: "payment-1", FirstSent: time.Now()}
+	paid, err := client.Charge(t.Context(), a, payment("tok_visa"))
+	require.NoError(t, err)
+	verdict, err := client.FindCharge(t.Context(), a, payment("tok_visa"))
+	require.NoError(t, err)
+	assert.Equal(t, idempotency.Happened(paid), verdict)
+	verdict, said, err := client.FindByOrder(t.Context(), lamp, "payment-1")
+	require.NoError(t, err)
+	assert.Equal(t, idempotency.Happened(paid), verdict, said)
+	a.Key = "another"
+	verdict, err = client.FindCharge(t.Context(), a, payment("tok_visa"))
+	require.NoError(t, err)
+	assert.Equal(t, idempotency.DidNotHappen[bank.Receipt](), verdict)
+}
+
+// A charge that was given back says so, as does one that was released.
+func TestFindReverse(t *testing.T) {
+	_, client := open(t)
+	for _, hold := range []bool{false, true} {
+		p := payment("tok_visa")
+		p.Hold = hold
+		made, err := client.Charge(t.Context(), idempotency.Attempt{Key: idempotency.NewKey()}, p)
+		require.NoError(t, err)
+		later := bank.Later{Order: lamp, Receipt: made}
+		verdict, err := client.FindReverse(t.Context(), idempotency.Attempt{}, later)
+		require.NoError(t, err)
+		assert.Equal(t, idempotency.DidNotHappen[bank.Receipt](), verdict)
+		_, err = client.Reverse(t.Context(), idempotency.Attempt{Key: idempotency.NewKey()}, later)
+		require.NoError(t, err)
+		verdict, err = client.FindReverse(t.Context(), idempotency.Attempt{}, later)
+		require.NoError(t, err)
+		assert.Equal(t, idempotency.Happened(made), verdict)
+	}
+}
+
+// The books of the provider, page by page.
+func TestList(t *testing.T) {
+	_, client := open(t)
+	const payments = 103
+	for range payments {
+		a := idempotency.Attempt{Key: idempotency.NewKey(), Scope: "ada", ID: "payment"}
+		_, err := client.Charge(t.Context(), a, payment("tok_visa"))
+		require.NoError(t, err)
+	}
+	_, err := client.Charge(t.Context(), idempotency.Attempt{Key: "declined"}, payment(fakepay.SourceExpiredCard))
+	require.Error(t, err)
+	happened := 0
+	for entry, err := range client.List(t.Context()) {
+		require.NoError(t, err)
+		assert.Equal(t, entry.ProviderKey != "declined", entry.Happened)
+		if entry.Happened {
+			assert.Equal(t, [2]string{"ada", "payment"}, [2]string{entry.Scope, entry.Key})
+			happened++
+		}
+	}
+	assert.Equal(t, payments, happened)
 }
 
 func TestFindChargeThatWasDeclinedOrIsNotDecided(t *testing.T) {
@@ -153,6 +219,35 @@ func TestFindChargeThatWasDeclinedOrIsNotDecided(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, verdict, card)
 	}
+}
+
+// What was reserved is taken, still reserved, or released: one of these the bank can always say.
+func TestFindCapture(t *testing.T) {
+	_, client := open(t)
+	hold := payment("tok_visa")
+	hold.Hold = true
+	reserve := func(key string) bank.Later {
+		held, err := client.Charge(t.Context(), idempotency.Attempt{Key: key}, hold)
+		require.NoError(t, err)
+		require.True(t, held.Held)
+		return bank.Later{Receipt: held}
+	}
+	find := func(l bank.Later) idempotency.Verdict[bank.Receipt] {
+		verdict, err := client.FindCapture(t.Context(), idempotency.Attempt{}, l)
+		require.NoError(t, err)
+		return verdict
+	}
+	taken, released := reserve("a"), reserve("b")
+	assert.Equal(t, idempotency.DidNotHappen[bank.Receipt](), find(taken))
+	receipt, err := client.Capture(t.Context(), idempotency.Attempt{Key: "c"}, taken)
+	require.NoError(t, err)
+	assert.Equal(t, idempotency.Happened(receipt), find(taken))
+	assert.False(t, receipt.Held)
+	_, err = client.Reverse(t.Context(), idempotency.Attempt{Key: "d"}, released)
+	require.NoError(t, err)
+	assert.Equal(t, idempotency.Declined[bank.Receipt]("canceled", nil), find(released))
+	_, err = client.FindCapture(t.Context(), idempotency.Attempt{}, bank.Later{Receipt: bank.Receipt{ChargeID: "pi_nobody"}})
+	require.Error(t, err)
 }
 
 // Whatever a proxy in between answers, it says nothing about money. The request before it was taken and charged for.
@@ -204,7 +299,7 @@ func TestForeignRefusalAfterALostReply(t *testing.T) {
 // StoredByKey says no more than what the provider does: it stores the listed declines, and nothing else is listed.
 func TestStoredByKey(t *testing.T) {
 	for card, code := range map[string]string{
-		fakepay.SourceDeclined:          fakepay.CodeDeclined,
+		fakepay.SourceDeclined:          "generic_decline",
 		fakepay.SourceInsufficientFunds: fakepay.CodeInsufficientFunds,
 		fakepay.SourceExpiredCard:       fakepay.CodeExpiredCard,
 	} {
@@ -220,8 +315,8 @@ func TestStoredByKey(t *testing.T) {
 		assert.Equal(t, code, attempts[1].Code)
 	}
 	for _, code := range []string{
-		"", "http_400", "new_code", fakepay.CodeInvalid, fakepay.CodeState, fakepay.CodeNotFound, fakepay.CodeNotAllowed,
-		fakepay.CodeKeyInUse, fakepay.CodeKeyReused, fakepay.CodeRateLimited, fakepay.CodeInternal, fakepay.CodeUnavailable,
+		"", "http_400", "new_code", "parameter_missing", "payment_intent_unexpected_state", "resource_missing", "idempotency_key_in_use",
+		"idempotency_error", "rate_limit", "api_error", "invalid_request_error",
 	} {
 		assert.False(t, bank.StoredByKey(&idempotency.Rejection{Code: code}), code)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptrace"
 	"net/url"
 	"regexp"
 	"strings"
@@ -24,6 +25,8 @@ type customer struct {
 	line *timeline
 	shop string // its URL
 	http *http.Client
+
+	mayFail func() bool // whether the shop was seen to fail altogether, so that it may do so
 }
 
 func newCustomer(h habits, p pace, line *timeline, shop string) (*customer, error) {
@@ -33,14 +36,15 @@ func newCustomer(h habits, p pace, line *timeline, shop string) (*customer, erro
 	}
 	return &customer{
 		habits: h, pace: p, line: line, shop: shop,
-		http: &http.Client{Jar: jar, Transport: &http.Transport{}},
+		http:    &http.Client{Jar: jar, Transport: &http.Transport{}},
+		mayFail: func() bool { return false },
 	}, nil
 }
 
 // buy orders something, pays for it, and looks at the page for as long as the customer's patience lasts.
 func (c *customer) buy(ctx context.Context) error {
 	defer c.http.CloseIdleConnections()
-	page, err := c.post(ctx, "/orders", url.Values{"item": {c.item.ID}, "email": {address}})
+	page, err := c.order(ctx)
 	if err != nil {
 		return err
 	}
@@ -54,24 +58,29 @@ func (c *customer) buy(ctx context.Context) error {
 	return err
 }
 
+func (c *customer) order(ctx context.Context) (page, error) {
+	return c.post(ctx, "/orders", url.Values{"item": {c.item.ID}, "email": {address}})
+}
+
 func (c *customer) pay(ctx context.Context, p page) error {
 	card, seen := c.card, false
 	for {
 		next, err := c.click(ctx, p, card, !seen)
+		next, err = c.insist(ctx, p.url, next, err)
 		if err != nil {
 			if ctx.Err() != nil {
-				c.line.add(event{kind: left, text: "gives up: the page does not answer"})
+				c.line.add(Event{Kind: Left, Text: "gives up: the page does not answer"})
 			}
 			return err
 		}
 		p, seen = next, true
-		c.line.page(p.status)
+		c.line.page(p.status, p.words)
 		if p, err = c.watch(ctx, p); err == nil && p.action != "" {
 			err = c.pace.sleep(ctx, c.thinking)
 		}
 		switch {
 		case ctx.Err() != nil:
-			c.line.add(event{kind: left, text: "closes the page"})
+			c.line.add(Event{Kind: Left, Text: "closes the page"})
 			return err
 		case err != nil:
 			return err
@@ -92,12 +101,17 @@ func (c *customer) click(ctx context.Context, p page, card string, first bool) (
 		var answers sync.WaitGroup
 		defer answers.Wait()
 		defer dismiss()
+		sent := make(chan struct{})
+		leaves := sync.OnceFunc(func() { close(sent) })
 		answers.Go(func() {
-			_ = c.send(ctx, p.action, form) // nobody sees this answer
+			defer leaves()
+			first := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { leaves() }})
+			_ = c.send(first, p.action, form) // nobody sees this answer
 		})
 		if err := c.pace.sleep(ctx, c.secondClick); err != nil {
 			return page{}, err
 		}
+		<-sent // however busy the machine is, the first click leaves before the second
 		c.line.click("clicks again")
 	}
 	return c.post(ctx, p.action, form)
@@ -130,11 +144,11 @@ func (c *customer) watch(ctx context.Context, p page) (page, error) {
 			return p, err
 		}
 		next, err := c.get(ctx, p.url)
-		if err != nil {
+		if next, err = c.insist(ctx, p.url, next, err); err != nil {
 			return p, err
 		}
 		p = next
-		c.line.page(p.status)
+		c.line.page(p.status, p.words)
 	}
 	return p, nil
 }
@@ -176,7 +190,11 @@ func (c *customer) load(req *http.Request) (page, error) {
 		return page{}, err
 	}
 	if res.StatusCode != http.StatusOK {
-		return page{}, fmt.Errorf("demo: %s answered %s: %.200s", req.URL, res.Status, body)
+		err := fmt.Errorf("demo: %s answered %s: %.200s", req.URL, res.Status, body)
+		if res.StatusCode == http.StatusNotFound {
+			err = fmt.Errorf("%w: %w", errForgotten, err)
+		}
+		return page{}, err
 	}
 	return readPage(res.Request.URL.String(), string(body))
 }
@@ -185,6 +203,7 @@ func (c *customer) load(req *http.Request) (page, error) {
 type page struct {
 	url     string
 	status  string
+	words   string // what it says about that
 	action  string // where its form goes; "": there is none
 	payment string // the form's hidden field
 	refresh time.Duration
@@ -192,6 +211,7 @@ type page struct {
 
 var (
 	statusField  = regexp.MustCompile(`data-status="([a-z]+)"`)
+	wordsField   = regexp.MustCompile(`data-status="[a-z]+">([^<]*)`)
 	actionField  = regexp.MustCompile(`<form method="post" action="([^"]+)"`)
 	paymentField = regexp.MustCompile(`name="payment" value="([^"]+)"`)
 	refreshField = regexp.MustCompile(`http-equiv="refresh" content="(\d+)"`)
@@ -204,7 +224,7 @@ func readPage(address, body string) (page, error) {
 		}
 		return ""
 	}
-	p := page{url: address, status: field(statusField), action: field(actionField), payment: field(paymentField)}
+	p := page{url: address, status: field(statusField), words: field(wordsField), action: field(actionField), payment: field(paymentField)}
 	if p.status == "" {
 		return p, errors.New("demo: the page at " + address + " has no status")
 	}

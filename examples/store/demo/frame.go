@@ -36,7 +36,7 @@ func layoutFor(width, height, stages int) layout {
 }
 
 // frame draws all scenarios: naive on the left, protected on the right, time from left to right.
-func frame(r *lipgloss.Renderer, stages []*stage, scenes []scene, width, height int) string {
+func frame(r *lipgloss.Renderer, stages []*Stage, scenes []Scene, width, height int) string {
 	styles, l := palette(r), layoutFor(width, height, len(stages))
 	lines := []string{
 		strings.Repeat(" ", margin) + styles[bold].Width(l.lane+gap).Render("NAIVE") + styles[bold].Render("PROTECTED"),
@@ -53,26 +53,25 @@ func legend(styles [6]lipgloss.Style, width int) string {
 }
 
 // panel draws one scenario.
-func panel(styles [6]lipgloss.Style, l layout, s *stage, now scene, width int) []string {
-	span := max(s.scenario.span, now.naive.now, now.protected.now)
-	title := styles[bold].Render(s.scenario.Name) + styles[faint].Render("  "+s.scenario.Title+state(now, span))
+func panel(styles [6]lipgloss.Style, l layout, s *Stage, now Scene, width int) []string {
+	title := styles[bold].Render(s.scenario.Name) + styles[faint].Render("  "+s.scenario.Title+state(now))
 	lines := []string{lipgloss.NewStyle().MaxWidth(width - 1).Render(title)}
-	row := func(name string, draw func(snapshot, int, time.Duration) *lane) {
+	row := func(name string, draw func(Snapshot, int, time.Duration) *lane) {
 		lines = append(lines, styles[faint].Width(margin).Render(name)+
-			draw(now.naive, l.lane, span).render(styles)+strings.Repeat(" ", gap)+
-			draw(now.protected, l.lane, span).render(styles))
+			draw(now.Naive, l.lane, now.Span).render(styles)+strings.Repeat(" ", gap)+
+			draw(now.Protected, l.lane, now.Span).render(styles))
 	}
 	row("customer", customerLane)
 	row("bank", bankLane)
 	if l.deliver {
 		row("delivery", deliveryLane)
 	}
-	left, right := news(now.naive, l), news(now.protected, l)
+	left, right := news(now.Naive, l), news(now.Protected, l)
 	for i := range l.news {
 		leftInk, rightInk := faint, faint
-		if now.done && i == l.news-1 { // the last line becomes the verdict
-			left[i], leftInk = verdict(now.outcome.Naive.Wrong(), l)
-			right[i], rightInk = verdict(now.outcome.Broken(), l)
+		if now.Done && i == l.news-1 { // the last line becomes the verdict
+			left[i], leftInk = verdict(now.Outcome.Naive.Wrong(), l)
+			right[i], rightInk = verdict(now.Outcome.Broken(), l)
 		}
 		lines = append(lines, strings.Repeat(" ", margin)+
 			styles[leftInk].Width(l.lane+gap).Render(left[i])+styles[rightInk].Render(right[i]))
@@ -87,8 +86,8 @@ func verdict(wrong string, l layout) (string, ink) {
 	return clip("✗ "+wrong, l.lane), bad
 }
 
-func state(now scene, span time.Duration) string {
-	text := fmt.Sprintf("  0–%.0f s", span.Seconds())
+func state(now Scene) string {
+	text := fmt.Sprintf("  0–%.0f s", now.Span.Seconds())
 	if now.tries > 1 {
 		text += fmt.Sprintf("  (run %d: the machine was busy)", now.tries)
 	}
@@ -96,11 +95,11 @@ func state(now scene, span time.Duration) string {
 }
 
 // news are the last events, as many lines as there is room for.
-func news(s snapshot, l layout) []string {
+func news(s Snapshot, l layout) []string {
 	lines := make([]string, l.news)
-	events := s.events[max(len(s.events)-l.news, 0):]
+	events := s.Events[max(len(s.Events)-l.news, 0):]
 	for i, e := range events {
-		lines[i] = clip(fmt.Sprintf("%5.1f s  %s %s", e.at.Seconds(), who[e.kind], e.text), l.lane)
+		lines[i] = clip(fmt.Sprintf("%5.1f s  %s %s", e.At.Seconds(), who[e.Kind], e.Text), l.lane)
 	}
 	return lines
 }

@@ -20,9 +20,9 @@ func TestFrameFitsIntoTheTerminal(t *testing.T) {
 		}
 		s.done, s.outcome = true, Outcome{Naive: Result{Charges: 2, OverchargedCents: 1}}
 	}
-	var scenes []scene
+	var scenes []Scene
 	for _, s := range stages {
-		scenes = append(scenes, s.look())
+		scenes = append(scenes, s.Look())
 	}
 	renderer := lipgloss.NewRenderer(io.Discard)
 	for _, size := range [][2]int{{80, 24}, {80, 50}, {100, 40}, {120, 60}, {200, 100}, {60, 22}} {
@@ -42,11 +42,11 @@ func busy(line *timeline) {
 		line.attempt(fakepay.Attempt{N: n, Op: fakepay.OpCharge})
 		line.effect(fakepay.Event{Type: fakepay.ChargeSucceeded})
 		line.attempt(fakepay.Attempt{N: n, Op: fakepay.OpCharge, Done: true, Delivered: n%2 == 0, Status: 201})
-		line.page("failed")
+		line.page("failed", "")
 		line.sent("order-1")
 	}
-	line.page("shipped")
-	line.add(event{kind: left, text: strings.Repeat("gives up ", 20)})
+	line.page("shipped", "")
+	line.add(Event{Kind: Left, Text: strings.Repeat("gives up ", 20)})
 }
 
 func TestClosingTableFits(t *testing.T) {

@@ -93,34 +93,34 @@ func (l *lane) render(styles [6]lipgloss.Style) string {
 }
 
 // customerLane shows clicks, the waiting after them, and what the customer is told.
-func customerLane(s snapshot, width int, span time.Duration) *lane {
+func customerLane(s Snapshot, width int, span time.Duration) *lane {
 	l := newLane(width, span)
-	for i, e := range s.events {
-		if e.kind == clicked {
-			l.fill(e.at, s.until(i, told, left), '·', faint)
+	for i, e := range s.Events {
+		if e.Kind == Clicked {
+			l.fill(e.At, s.until(i, Told, Left), '·', faint)
 		}
 	}
 	last, reached := "", false
-	for _, e := range s.events {
-		switch e.kind {
-		case clicked:
-			l.label(e.at, "▶", bold)
-		case told:
-			word, how := e.word, warn
+	for _, e := range s.Events {
+		switch e.Kind {
+		case Clicked:
+			l.label(e.At, "▶", bold)
+		case Told:
+			word, how := e.Word, warn
 			switch {
-			case e.ok:
+			case e.OK:
 				how = good
-			case e.word == "failed":
+			case e.Word == "failed":
 				how = bad
 			}
 			if word == last {
 				word = "✗"
 			}
-			l.label(e.at, word, how)
-			last, reached = e.word, true
-		case left:
+			l.label(e.At, word, how)
+			last, reached = e.Word, true
+		case Left:
 			if !reached {
-				l.label(e.at, "✗ gives up", bad)
+				l.label(e.At, "✗ gives up", bad)
 			}
 		}
 	}
@@ -128,68 +128,68 @@ func customerLane(s snapshot, width int, span time.Duration) *lane {
 }
 
 // bankLane shows requests and what came of them.
-func bankLane(s snapshot, width int, span time.Duration) *lane {
+func bankLane(s Snapshot, width int, span time.Duration) *lane {
 	l := newLane(width, span)
-	for _, e := range s.events {
-		if e.kind == arrived {
-			l.fill(e.at, s.over(e.n), '─', faint)
+	for _, e := range s.Events {
+		if e.Kind == Arrived {
+			l.fill(e.At, s.over(e.N), '─', faint)
 		}
 	}
 	charges := 0
-	for _, e := range s.events {
+	for _, e := range s.Events {
 		switch {
-		case e.kind == arrived:
-			l.label(e.at, "├", blank)
-		case e.kind == charged:
+		case e.Kind == Arrived:
+			l.label(e.At, "├", blank)
+		case e.Kind == Charged:
 			charges++
 			how := good
 			if charges > 1 {
 				how = bad
 			}
-			l.label(e.at, "€", how)
-		case e.kind == lost:
-			l.label(e.at, "↯", warn)
-		case e.kind == answered && e.again:
-			l.label(e.at, "✓", good)
-		case e.kind == answered && !e.ok:
-			l.label(e.at, "✗", warn)
+			l.label(e.At, "€", how)
+		case e.Kind == Lost:
+			l.label(e.At, "↯", warn)
+		case e.Kind == Answered && e.Again:
+			l.label(e.At, "✓", good)
+		case e.Kind == Answered && !e.OK:
+			l.label(e.At, "✗", warn)
 		}
 	}
 	return l
 }
 
 // deliveryLane shows what the warehouse and the post office did.
-func deliveryLane(s snapshot, width int, span time.Duration) *lane {
+func deliveryLane(s Snapshot, width int, span time.Duration) *lane {
 	l := newLane(width, span)
-	for _, e := range s.events {
-		switch e.kind {
-		case parcel:
-			l.label(e.at, "■", good)
-		case mailed:
-			l.label(e.at, "✉", good)
+	for _, e := range s.Events {
+		switch e.Kind {
+		case Parcel:
+			l.label(e.At, "■", good)
+		case Mailed:
+			l.label(e.At, "✉", good)
 		}
 	}
 	return l
 }
 
 // until is when the first event of these kinds came after the i-th, or now.
-func (s snapshot) until(i int, kinds ...kind) time.Duration {
-	for _, e := range s.events[i+1:] {
+func (s Snapshot) until(i int, kinds ...Kind) time.Duration {
+	for _, e := range s.Events[i+1:] {
 		for _, k := range kinds {
-			if e.kind == k {
-				return e.at
+			if e.Kind == k {
+				return e.At
 			}
 		}
 	}
-	return s.now
+	return s.Now
 }
 
 // over is when the n-th request ended, or now.
-func (s snapshot) over(n int) time.Duration {
-	for _, e := range s.events {
-		if e.n == n && (e.kind == answered || e.kind == lost) {
-			return e.at
+func (s Snapshot) over(n int) time.Duration {
+	for _, e := range s.Events {
+		if e.N == n && (e.Kind == Answered || e.Kind == Lost) {
+			return e.At
 		}
 	}
-	return s.now
+	return s.Now
 }

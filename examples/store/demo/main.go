@@ -62,6 +62,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.SetOutput(stderr)
+	flags.Bool("crash", false, "real processes, killed in the middle of payments, instead; it has flags of its own: demo -crash -h")
 	scenario := flags.String("scenario", "all", "happy, slow, timeouts, doubleclick, declined, outage or all")
 	flags.Uint64Var(&o.first, "seed", 1, "decides what exactly happens")
 	seeds := flags.String("seeds", "", "a range of seeds, as in 1-50: a line for each")
@@ -130,7 +131,7 @@ func playSeeds(ctx context.Context, o options, stdout io.Writer) error {
 }
 
 // chooseView begins to show the stages. The function that it returns ends that.
-func chooseView(o options, stages []*stage, stdout io.Writer) (curtain func() error) {
+func chooseView(o options, stages []*Stage, stdout io.Writer) (curtain func() error) {
 	if o.json {
 		return func() error { return nil }
 	}

@@ -15,43 +15,8 @@ const (
 	maxTotal = 30 * time.Second
 )
 
-// stage is where a scenario is played. It is safe for concurrent use.
-type stage struct {
-	scenario Scenario
-	plan     plan
-	pace     pace
-
-	over chan struct{} // closed when the scenario has been played, or cannot be
-
-	mu        sync.Mutex
-	naive     *timeline
-	protected *timeline
-	tries     int
-	done      bool
-	outcome   Outcome
-}
-
-// scene is a stage as it is now.
-type scene struct {
-	naive, protected snapshot
-	tries            int
-	done             bool
-	outcome          Outcome
-}
-
-func newStages(scenarios []Scenario, seed uint64, speed pace) []*stage {
-	var stages []*stage
-	for _, s := range scenarios {
-		stages = append(stages, &stage{
-			scenario: s, plan: s.planFor(seed), pace: speed, over: make(chan struct{}),
-			naive: newTimeline(speed), protected: newTimeline(speed),
-		})
-	}
-	return stages
-}
-
 // play plays all stages at once, and all of them to the end.
-func play(ctx context.Context, stages []*stage) ([]Outcome, error) {
+func play(ctx context.Context, stages []*Stage) ([]Outcome, error) {
 	outcomes, errs := make([]Outcome, len(stages)), make([]error, len(stages))
 	var players sync.WaitGroup
 	for i, s := range stages {
@@ -62,7 +27,7 @@ func play(ctx context.Context, stages []*stage) ([]Outcome, error) {
 }
 
 // play plays one scenario, again if the machine was too busy.
-func (s *stage) play(ctx context.Context) (Outcome, error) {
+func (s *Stage) play(ctx context.Context) (Outcome, error) {
 	defer close(s.over)
 	began := time.Now()
 	for try := 1; ; try++ {
@@ -80,15 +45,13 @@ func (s *stage) play(ctx context.Context) (Outcome, error) {
 		if err != nil {
 			return outcome, fmt.Errorf("%s: %w", s.scenario.Name, err)
 		}
-		s.mu.Lock()
-		s.done, s.outcome = true, outcome
-		s.mu.Unlock()
+		s.end(outcome)
 		return outcome, nil
 	}
 }
 
 // once plays both sides at once.
-func (s *stage) once(ctx context.Context, try int) (Outcome, error) {
+func (s *Stage) once(ctx context.Context, try int) (Outcome, error) {
 	left, right := newTimeline(s.pace), newTimeline(s.pace)
 	s.mu.Lock()
 	s.naive, s.protected, s.tries = left, right, try
@@ -97,16 +60,11 @@ func (s *stage) once(ctx context.Context, try int) (Outcome, error) {
 	o := Outcome{Name: s.scenario.Name}
 	var naiveErr, protectedErr error
 	var sides sync.WaitGroup
-	sides.Go(func() { o.Naive, naiveErr = runTrial(ctx, s.plan, s.pace, left, openNaive) })
-	sides.Go(func() { o.Protected, protectedErr = runTrial(ctx, s.plan, s.pace, right, openProtected) })
+	sides.Go(func() { o.Naive, naiveErr = runTrial(ctx, s.plan, s.pace, left, s.axe, openNaive) })
+	sides.Go(func() { o.Protected, protectedErr = runTrial(ctx, s.plan, s.pace, right, s.axe, openProtected) })
 	sides.Wait()
+	o.Killed = left.killed() || right.killed()
 	return o, errors.Join(naiveErr, protectedErr)
-}
-
-func (s *stage) look() scene {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return scene{naive: s.naive.snapshot(), protected: s.protected.snapshot(), tries: s.tries, done: s.done, outcome: s.outcome}
 }
 
 // report judges the outcomes.

@@ -81,12 +81,14 @@ type Outcome struct {
 
 	Repeated  int  `json:"-"` // how often the machine was too busy
 	Disturbed bool `json:"-"` // it was so in the end, too: times are not to be trusted
+	Killed    bool `json:"-"` // at least one of the shops was killed in the middle
 }
 
-// Broken says what is wrong on the protected side, or "". Where the machine was too busy, it does not judge times.
+// Broken says what is wrong on the protected side, or "". Where the machine was too busy, or the shop was away for a while,
+// it does not judge times.
 func (o Outcome) Broken() string {
 	broken := o.Protected.broken()
-	if o.Disturbed && broken == waitsTooLong {
+	if (o.Disturbed || o.Killed) && broken == waitsTooLong {
 		return ""
 	}
 	return broken

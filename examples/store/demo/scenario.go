@@ -23,6 +23,7 @@ type Scenario struct {
 // plan is one such day. Both shops get the same.
 type plan struct {
 	bank fakepay.Config
+	kill time.Duration // when the shop is killed, after the first click; 0: never
 	habits
 }
 

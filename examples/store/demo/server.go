@@ -12,18 +12,23 @@ import (
 
 // server is an HTTP server on a free port of the loopback.
 type server struct {
-	url    string
-	http   *http.Server
-	served chan error
+	address string
+	url     string
+	http    *http.Server
+	served  chan error
 }
 
-func serve(ctx context.Context, h http.Handler) (*server, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+// freePort is the address of a port that is free.
+const freePort = "127.0.0.1:0"
+
+func serve(ctx context.Context, address string, h http.Handler) (*server, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	s := &server{
-		url: "http://" + listener.Addr().String(),
+		address: listener.Addr().String(),
+		url:     "http://" + listener.Addr().String(),
 		http: &http.Server{
 			Handler:           h,
 			ReadHeaderTimeout: 10 * time.Second,
@@ -41,6 +46,15 @@ func (s *server) stop(ctx context.Context) error {
 	if err != nil {
 		err = errors.Join(err, s.http.Close())
 	}
+	if ended := <-s.served; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, ended)
+	}
+	return err
+}
+
+// cut ends the server as a crash does: its connections break, whatever was under way.
+func (s *server) cut() error {
+	err := s.http.Close()
 	if ended := <-s.served; !errors.Is(ended, http.ErrServerClosed) {
 		err = errors.Join(err, ended)
 	}

@@ -3,17 +3,11 @@ package demo
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
 	"time"
 
-	"github.com/steadfast-go/steadfast/examples/store/bank"
 	"github.com/steadfast-go/steadfast/examples/store/mail"
-	"github.com/steadfast-go/steadfast/examples/store/naive"
-	"github.com/steadfast-go/steadfast/examples/store/shop"
 	"github.com/steadfast-go/steadfast/examples/store/warehouse"
 	"github.com/steadfast-go/steadfast/internal/fakepay"
-	"github.com/steadfast-go/steadfast/store/memstore"
 )
 
 // How long things take in both worlds, in demo time.
@@ -32,20 +26,12 @@ type trial struct {
 	line *timeline
 
 	provider  *fakepay.Server
-	bank      *server
 	warehouse *warehouse.Warehouse
 	mail      *mail.Office
 }
 
-// premises are a shop, as a trial sees it.
-type premises struct {
-	handler http.Handler
-	// finish returns when the shop has nothing more to do and is closed.
-	finish func(context.Context) error
-}
-
 // runTrial sends a customer to a shop, waits until nothing moves any more, and counts.
-func runTrial(ctx context.Context, p plan, speed pace, line *timeline, open func(*trial) (premises, error)) (Result, error) {
+func runTrial(ctx context.Context, p plan, speed pace, line *timeline, axe axe, build builder) (Result, error) {
 	ctx, cancel := speed.within(ctx, longest)
 	defer cancel()
 	t := &trial{plan: p, pace: speed, line: line}
@@ -56,12 +42,10 @@ func runTrial(ctx context.Context, p plan, speed pace, line *timeline, open func
 	if t.provider, err = fakepay.New(p.bank); err != nil {
 		return Result{}, err
 	}
-	if t.bank, err = serve(ctx, t.provider); err != nil {
-		return Result{}, err
-	}
-	err = t.visit(ctx, open)
+	line.keep(t.books)
+	err = t.visit(ctx, axe, build(t))
 	// Late answers and late effects count, too.
-	err = errors.Join(err, t.provider.Quiesce(ctx), t.provider.Close(ctx), t.bank.stop(ctx))
+	err = errors.Join(err, t.provider.Quiesce(ctx), t.provider.Close(ctx))
 	line.finish()
 	if err != nil {
 		return Result{}, err
@@ -69,77 +53,46 @@ func runTrial(ctx context.Context, p plan, speed pace, line *timeline, open func
 	return t.count(), nil
 }
 
-func (t *trial) visit(ctx context.Context, open func(*trial) (premises, error)) error {
-	premises, err := open(t)
+// visit lets the customer buy, and the shop work until it has nothing more to do, while the axe may fall.
+func (t *trial) visit(ctx context.Context, axe axe, open opener) error {
+	h, err := t.openHouse(ctx, open)
 	if err != nil {
 		return err
 	}
-	shop, err := serve(ctx, premises.handler)
-	if err != nil {
-		return errors.Join(err, premises.finish(ctx))
-	}
-	customer, err := newCustomer(t.plan.habits, t.pace, t.line, shop.url)
+	quiet, crashed := make(chan struct{}), make(chan error, 1)
+	go func() { crashed <- h.underThe(ctx, axe, quiet) }()
+
+	customer, err := newCustomer(t.plan.habits, t.pace, t.line, h.url())
 	if err == nil {
+		customer.mayFail = t.line.killed
 		err = customer.buy(ctx)
 	}
-	return errors.Join(err, shop.stop(ctx), premises.finish(ctx))
+	err = errors.Join(err, h.idle(ctx))
+	close(quiet)
+	return errors.Join(err, <-crashed, h.close(ctx))
 }
 
-func openNaive(t *trial) (premises, error) {
-	s := naive.New(naive.Config{
-		BankURL: t.bank.url, Warehouse: t.warehouse, Mail: t.mail,
-		Timeout: t.pace.real(bankLimit), Pause: t.pace.real(time.Second),
-	})
-	return premises{s.Handler(), func(context.Context) error { // its work ends with its handlers
-		s.Close()
-		return nil
-	}}, nil
-}
-
-func openProtected(t *trial) (premises, error) {
-	timing := shop.RealTime()
-	timing.Attempt = bankLimit
-	s, err := shop.New(shop.Config{
-		Store: memstore.New(memstore.Config{}), Bank: bank.New(t.bank.url), Warehouse: t.warehouse, Mail: t.mail,
-		Timing: timing.Faster(float64(t.pace)),
-	})
-	if err != nil {
-		return premises{}, err
-	}
-	return premises{s.Handler(), func(ctx context.Context) error {
-		return errors.Join(t.idle(ctx, s), s.Close(ctx))
-	}}, nil
-}
-
-// idle waits until the shop has done all that it has to.
-func (t *trial) idle(ctx context.Context, s *shop.Shop) error {
-	for {
-		n, err := s.UnderWay(ctx)
-		if err != nil || n == 0 {
-			return err
-		}
-		if err := t.pace.sleep(ctx, look); err != nil {
-			return fmt.Errorf("demo: the shop has still %d things to do after %v: %w", n, longest, err)
-		}
-	}
+func (t *trial) books() Books {
+	return Books{Ledger: t.provider.Ledger().For(order), Parcels: t.warehouse.Parcels(order), Inbox: t.mail.Inbox(address)}
 }
 
 // count asks everybody but the shop.
 func (t *trial) count() Result {
-	ledger, seen := t.provider.Ledger().For(order), t.line.snapshot()
+	seen := t.line.snapshot()
+	totals := seen.Books.Ledger.Totals
 	r := Result{
-		Attempts:      ledger.Totals.Attempts[fakepay.OpCharge],
-		Charges:       ledger.Totals.Charges,
-		Refunds:       ledger.Totals.Refunds,
-		Parcels:       t.warehouse.Parcels(order),
-		Emails:        len(t.mail.Inbox(address)),
-		Told:          seen.told,
-		FirstAnswerMS: seen.first.Milliseconds(),
+		Attempts:      totals.Attempts[fakepay.OpCharge],
+		Charges:       totals.Charges,
+		Refunds:       totals.Refunds,
+		Parcels:       seen.Books.Parcels,
+		Emails:        len(seen.Books.Inbox),
+		Told:          seen.Told,
+		FirstAnswerMS: seen.First.Milliseconds(),
 	}
 	owed := int64(0)
 	if r.Parcels > 0 {
 		owed = t.plan.item.Cents
 	}
-	r.OverchargedCents = max(ledger.Totals.NetCents-owed, 0)
+	r.OverchargedCents = max(totals.NetCents-owed, 0)
 	return r
 }

@@ -12,7 +12,7 @@ import (
 const redraw = 100 * time.Millisecond
 
 // watchLive paints the stages again and again, in place. The function that it returns paints them a last time.
-func watchLive(f *os.File, stages []*stage) (curtain func() error) {
+func watchLive(f *os.File, stages []*Stage) (curtain func() error) {
 	quit, closed := make(chan struct{}), make(chan struct{})
 	p := painter{f: f, stages: stages, renderer: lipgloss.NewRenderer(f)}
 	p.paint()
@@ -41,7 +41,7 @@ func watchLive(f *os.File, stages []*stage) (curtain func() error) {
 // painter knows how much it painted, to paint over it.
 type painter struct {
 	f        *os.File
-	stages   []*stage
+	stages   []*Stage
 	renderer *lipgloss.Renderer
 	lines    int
 }
@@ -56,9 +56,9 @@ const (
 
 func (p *painter) paint() {
 	width, height := terminalSize(p.f)
-	var scenes []scene
+	var scenes []Scene
 	for _, s := range p.stages {
-		scenes = append(scenes, s.look())
+		scenes = append(scenes, s.Look())
 	}
 	picture := frame(p.renderer, p.stages, scenes, width, height)
 	lines := strings.Split(picture, "\n")

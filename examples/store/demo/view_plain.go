@@ -8,17 +8,17 @@ import (
 
 // watchPlain prints what happened in every scenario as soon as it is over, a line for each event. The function that it
 // returns waits for the last one.
-func watchPlain(w io.Writer, stages []*stage) (curtain func() error) {
+func watchPlain(w io.Writer, stages []*Stage) (curtain func() error) {
 	printed := make(chan error, 1)
 	go func() { printed <- printPlain(w, stages) }()
 	return func() error { return <-printed }
 }
 
-func printPlain(w io.Writer, stages []*stage) error {
+func printPlain(w io.Writer, stages []*Stage) error {
 	for _, s := range stages {
 		<-s.over
-		now := s.look()
-		if !now.done {
+		now := s.Look()
+		if !now.Done {
 			continue
 		}
 		if _, err := fmt.Fprintf(w, "%s: %s\n%s\n", s.scenario.Name, s.scenario.Title, plainLines(now)); err != nil {
@@ -29,17 +29,17 @@ func printPlain(w io.Writer, stages []*stage) error {
 }
 
 // plainLines are the events of both sides, in order of time.
-func plainLines(s scene) string {
+func plainLines(s Scene) string {
 	var b strings.Builder
-	left, right := s.naive.events, s.protected.events
+	left, right := s.Naive.Events, s.Protected.Events
 	for len(left)+len(right) > 0 {
 		side, from := "naive", &left
-		if len(left) == 0 || len(right) > 0 && right[0].at < left[0].at {
+		if len(left) == 0 || len(right) > 0 && right[0].At < left[0].At {
 			side, from = "protected", &right
 		}
 		e := (*from)[0]
 		*from = (*from)[1:]
-		fmt.Fprintf(&b, "%7.1f s  %-9s  %-9s  %s\n", e.at.Seconds(), side, who[e.kind], e.text)
+		fmt.Fprintf(&b, "%7.1f s  %-9s  %-9s  %s\n", e.At.Seconds(), side, who[e.Kind], e.Text)
 	}
 	return b.String()
 }

@@ -1,159 +1,111 @@
 package shop
 
 import (
+	"context"
+	"crypto/rand"
+	"database/sql"
 	"errors"
-	"fmt"
-	"slices"
-	"sync"
+	"strings"
+	"time"
+	"unicode/utf8"
 
-	"github.com/steadfast-go/steadfast/examples/store/goods"
-	"github.com/steadfast-go/steadfast/idempotency"
+	"github.com/steadfast-go/steadfast/examples/store/database"
 )
 
-// State is where an order stands.
-type State string
-
-// The states of an order.
-const (
-	Placed   State = "placed"   // nothing was paid yet
-	Paying   State = "paying"   // a payment is under way: its outcome is not known
-	Declined State = "declined" // the payment was declined: another one may be made
-	Paid     State = "paid"
-	Shipped  State = "shipped"
-)
-
-// moves are all the ways there are. Nothing leads from paying back to placed: a payment ends paid or declined, however long
-// it takes.
-var moves = map[State][]State{
-	Placed:   {Paying},
-	Declined: {Paying},
-	Paying:   {Paid, Declined},
-	Paid:     {Shipped},
-}
-
-// Order is an order and its one payment that counts.
+// Order is an order, and the payment of it that counts.
 type Order struct {
 	ID       string
 	Customer string
 	Email    string
-	Item     string
+	Phone    string
 	Cents    int64
 	State    State
 
-	// Payment is the key of the payment that may be under way. It is made with the order, not when the customer clicks:
-	// so two clicks, two tabs and the Back button all mean the same payment. Only a decline makes a new one.
+	// Payment is the key of the payment that is or was made last, or after a decline, of the next one.
 	Payment  string
-	Card     string // the provider's token for the card that the payment was begun with
 	Decline  string // why the last payment was declined
 	Tracking string
+	Created  time.Time
+	Changed  time.Time
 }
 
-// Errors of orders.
-var (
-	ErrNoOrder = errors.New("shop: there is no such order")
-	errMove    = errors.New("shop: the order cannot go there")
-)
+// ErrNoOrder says that there is no such order, or that it is somebody else's, which is the same.
+var ErrNoOrder = errors.New("shop: there is no such order")
 
-// orders keeps orders in memory, and lets an order have one live payment at a time. In a database this is a unique index
-// on the payments that are unsettled or successful.
-type orders struct {
-	mu   sync.Mutex
-	byID map[string]*Order
+const orderColumns = "id, customer, email, phone, cents, state, payment, decline, tracking, created, changed"
+
+func (o *Order) scan(scan func(...any) error) error {
+	var created, changed int64
+	err := scan(&o.ID, &o.Customer, &o.Email, &o.Phone, &o.Cents, &o.State, &o.Payment, &o.Decline, &o.Tracking, &created, &changed)
+	o.Created, o.Changed = time.UnixMicro(created), time.UnixMicro(changed)
+	return err
 }
 
-func newOrders() *orders { return &orders{byID: make(map[string]*Order)} }
-
-func (s *orders) place(customer, email string, item goods.Item) Order {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	o := &Order{
-		ID:       fmt.Sprintf("order-%d", len(s.byID)+1),
-		Customer: customer, Email: email, Item: item.Name, Cents: item.Cents,
-		State: Placed, Payment: idempotency.NewKey(),
-	}
-	s.byID[o.ID] = o
-	return *o
+// Order returns a customer's order.
+func (s *Shop) Order(ctx context.Context, customer, id string) (Order, error) {
+	return orderOf(ctx, s.db.Conn, customer, id, "")
 }
 
-// get returns a customer's order. Somebody else's is answered like one that does not exist.
-func (s *orders) get(id, customer string) (Order, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	o := s.byID[id]
-	if o == nil || o.Customer != customer {
-		return Order{}, ErrNoOrder
+// plain says whether every database takes s as text.
+func plain(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+func orderOf(ctx context.Context, db database.Conn, customer, id, lock string) (o Order, err error) {
+	if !plain(id) {
+		return o, ErrNoOrder
 	}
-	return *o, nil
+	err = o.scan(db.Row(ctx, "SELECT "+orderColumns+" FROM shop_orders WHERE customer = ? AND id = ?"+lock, customer, id).Scan)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNoOrder
+	}
+	return o, err
 }
 
-// beginPayment moves an order to paying, if payment is the one that its page offers. A form that was sent before (a second
-// click, an old tab) changes nothing: begun says whether the named payment is the one that is under way.
-func (s *orders) beginPayment(id, customer, payment, card string) (o Order, begun bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	order := s.byID[id]
-	if order == nil || order.Customer != customer {
-		return Order{}, false, ErrNoOrder
-	}
-	if order.Payment != payment {
-		return *order, false, nil
-	}
-	if order.State == Paying {
-		return *order, true, nil
-	}
-	if order.move(Paying) != nil { // paid already
-		return *order, false, nil
-	}
-	order.Card = card
-	return *order, true, nil
+// Orders returns a customer's orders, the youngest first.
+func (s *Shop) Orders(ctx context.Context, customer string) (list []Order, err error) {
+	err = s.db.Query(ctx, func(scan func(...any) error) error {
+		var o Order
+		err := o.scan(scan)
+		list = append(list, o)
+		return err
+	}, "SELECT "+orderColumns+" FROM shop_orders WHERE customer = ? ORDER BY created DESC LIMIT 50", customer)
+	return list, err
 }
 
-// change moves an order on. It is called at least once for every event, so a move that was made before is no error.
-func (s *orders) change(id string, to State, set func(*Order)) (Order, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	o := s.byID[id]
-	if o == nil {
-		return Order{}, fmt.Errorf("%w: %q", ErrNoOrder, id)
-	}
-	if o.State == to {
-		return *o, nil
-	}
-	if err := o.move(to); err != nil {
-		return *o, err
-	}
-	set(o)
-	return *o, nil
+// Lines returns what was ordered.
+func (s *Shop) Lines(ctx context.Context, order string) ([]Line, error) {
+	return orderLines(ctx, s.db.Conn, order)
 }
 
-func (o *Order) move(to State) error {
-	if !slices.Contains(moves[o.State], to) {
-		return fmt.Errorf("%w: order %s from %s to %s", errMove, o.ID, o.State, to)
-	}
-	o.State = to
-	return nil
+func orderLines(ctx context.Context, db database.Conn, order string) (lines []Line, err error) {
+	err = db.Query(ctx, func(scan func(...any) error) error {
+		var l Line
+		err := scan(&l.Item, &l.Quantity, &l.Cents)
+		lines = append(lines, l)
+		return err
+	}, "SELECT item, quantity, cents FROM shop_order_lines WHERE order_id = ? ORDER BY item", order)
+	return lines, err
 }
 
-// paying returns the orders whose payment is under way, or is to be.
-func (s *orders) paying() (list []Order) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, o := range s.byID {
-		if o.State == Paying {
-			list = append(list, *o)
+func insertOrder(ctx context.Context, db database.Conn, o Order, lines []Line) error {
+	at := now()
+	_, err := db.Exec(ctx, "INSERT INTO shop_orders ("+orderColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		o.ID, o.Customer, o.Email, o.Phone, o.Cents, o.State, o.Payment, o.Decline, o.Tracking, at, at)
+	for _, l := range lines {
+		if err == nil {
+			_, err = db.Exec(ctx, "INSERT INTO shop_order_lines (order_id, item, quantity, cents) VALUES (?, ?, ?, ?)", o.ID, l.Item, l.Quantity, l.Cents)
 		}
 	}
-	return list
+	return err
 }
 
-// underWay counts the orders that wait for something other than their customer.
-func (s *orders) underWay() (n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, o := range s.byID {
-		if o.State == Paying || o.State == Paid {
-			n++
-		}
-	}
-	return n
+// newNumber returns an order number that can be read out on the telephone, and that nobody can guess from another one.
+func newNumber() string {
+	text := rand.Text() // 26 letters and digits of base32
+	return text[:4] + "-" + text[4:8] + "-" + text[8:12]
+}
+
+// ordersUnderWay counts the orders that wait for something other than their customer.
+func (s *Shop) ordersUnderWay(ctx context.Context) (n int, err error) {
+	err = s.db.Row(ctx, "SELECT COUNT(*) FROM shop_orders WHERE state IN (?, ?, ?, ?)", Placed, Paying, Checking, Paid).Scan(&n)
+	return n, err
 }

@@ -11,13 +11,13 @@ import (
 // Timing holds every duration of the shop, so that the demo can run it faster. A shop of your own has constants.
 type Timing struct {
 	Wait     time.Duration // how long a customer looks at "Paying…"
-	Attempt  time.Duration // one request to the bank: longer than it takes on a bad day, since nobody waits for it
+	Attempt  time.Duration // one request: longer than the bank takes on a bad day, since nobody waits for it
 	Grace    time.Duration
-	Lease    time.Duration // how long a crashed process's payments lie before another one takes them over
+	Lease    time.Duration // how long a crashed process's calls lie before another one takes them over
 	Poll     time.Duration // how often Run looks for work that nobody told it about
-	Sweep    time.Duration // how often payments are looked for that the store may not have heard of
 	KeyLife  time.Duration
 	Settling time.Duration
+	GiveUp   time.Duration // after this long an order whose payment cannot be completed is rolled back
 	Retry    retry.Policy
 	Breaker  breaker.Config
 }
@@ -28,12 +28,14 @@ func RealTime() Timing {
 		Wait:     3 * time.Second,
 		Attempt:  30 * time.Second,
 		Grace:    time.Second,
-		Lease:    30 * time.Second,
-		Poll:     time.Second,
-		Sweep:    5 * time.Second,
+		Lease:    15 * time.Second,
+		Poll:     400 * time.Millisecond,
 		KeyLife:  bank.KeyLife,
 		Settling: bank.Settling,
-		Retry:    retry.Policy{Initial: 500 * time.Millisecond, Max: 10 * time.Second},
+		GiveUp:   15 * time.Minute,
+		// One attempt a turn: so what happened, and when the next one is due, stands in the database after each of them, for
+		// every process and every page to see. Between turns the delays grow from half a second to half a minute.
+		Retry: retry.Policy{Attempts: 1, Initial: 500 * time.Millisecond, Max: time.Second},
 		Breaker: breaker.Config{
 			Name:     "bank",
 			Window:   30 * time.Second,
@@ -48,7 +50,7 @@ func RealTime() Timing {
 // Faster returns the timing of a world that runs so many times as fast.
 func (t Timing) Faster(times float64) Timing {
 	for _, d := range []*time.Duration{
-		&t.Wait, &t.Attempt, &t.Grace, &t.Lease, &t.Poll, &t.Sweep, &t.KeyLife, &t.Settling,
+		&t.Wait, &t.Attempt, &t.Grace, &t.Lease, &t.Poll, &t.KeyLife, &t.Settling, &t.GiveUp,
 		&t.Retry.Initial, &t.Retry.Max, &t.Breaker.Window, &t.Breaker.OpenFor, &t.Breaker.ProbeTimeout,
 	} {
 		*d = time.Duration(float64(*d) / times)

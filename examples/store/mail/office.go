@@ -1,4 +1,4 @@
-// Package mail is a small post office: it takes messages and puts them into the inboxes of their readers.
+// Package mail sends messages to customers: by SMTP, to telephones, or through a small post office in memory.
 package mail
 
 import (
@@ -7,15 +7,6 @@ import (
 	"sync"
 	"time"
 )
-
-// Message is an e-mail.
-type Message struct {
-	ID      string // Message-ID: a second copy is not delivered
-	To      string
-	Subject string
-	Status  string // what it says about the order, in one word
-	Text    string
-}
 
 // Office delivers messages. It is safe for concurrent use.
 type Office struct {
