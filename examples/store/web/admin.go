@@ -111,6 +111,9 @@ func (s *Site) settle(w http.ResponseWriter, r *http.Request) {
 	}
 	s.Log.Info("an operator has settled", "do", r.PostFormValue("do"), "operation", operation, "key", key, "err", err)
 	status, text := outcome(err)
+	if pending := new(idempotency.PendingError); errors.As(err, &pending) && r.PostFormValue("do") == "cancel" {
+		status, text = http.StatusAccepted, "A request is under way. When that has ended the call is given up, unless it was the answer: nothing more is sent."
+	}
 	s.render(w, r, status, "settled", settledPage{said, text})
 }
 

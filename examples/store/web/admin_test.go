@@ -121,7 +121,7 @@ func (w *world) decide(b browser, operation, do, ref string) page {
 		said = w.asOperator(b, "/admin/settle", append(hidden(p), "shown", p.field("shown"), "do", do, "ref", ref)...)
 		return said.status != http.StatusConflict
 	}, patience, look, "%s: %s", operation, do)
-	require.Equal(w.t, http.StatusOK, said.status, said.body)
+	require.Contains(w.t, []int{http.StatusOK, http.StatusAccepted}, said.status, said.body)
 	return said
 }
 
@@ -142,7 +142,7 @@ func TestOperatorKnowsThatAParcelHasNotLeft(t *testing.T) {
 		w.van.stuck.Store(true)
 		b := w.browser()
 		w.stuckParcel(b, first)
-		assert.Contains(t, w.decide(b, "ship", "cancel", "").body, "Given up")
+		assert.Regexp(t, "Given up|is given up", w.decide(b, "ship", "cancel", "").body)
 		assert.Contains(t, w.decide(b, "ship", "didnot", "").body, "Done")
 		b.await(first, "refunded")
 		w.quiet()
@@ -185,8 +185,11 @@ func TestOperatorWhoAskedTooEarly(t *testing.T) {
 	tried := w.van.tried.Load()
 	require.Eventually(t, func() bool { return w.van.tried.Load() > tried }, patience, look)
 	w.decide(b, "ship", "cancel", "")
-	p := w.asOperator(b, "/admin")
-	require.Contains(t, p.body, "It did not happen")
+	var p page
+	require.Eventually(t, func() bool { // when the last request has ended
+		p = w.asOperator(b, "/admin")
+		return strings.Contains(p.body, "It did not happen")
+	}, patience, look)
 	settle := func(shown string) int {
 		return w.asOperator(b, "/admin/settle", append(hidden(p), "do", "didnot", "shown", shown)...).status
 	}
