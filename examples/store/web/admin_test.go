@@ -153,6 +153,26 @@ func TestOperatorKnowsThatAParcelHasNotLeft(t *testing.T) {
 	})
 }
 
+// To give up what is under way is no mistake: it is given up when that has ended.
+func TestOperatorGivesUpWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, openDB(t, database.Memory), quick(), fakepay.Config{})
+	w.van.gate = make(chan struct{})
+	w.van.stuck.Store(true)
+	b := w.browser()
+	b.pay(b.fill("lamp"), "tok_visa")
+	require.Eventually(t, func() bool { return w.van.last.Load() > 0 }, patience, look)
+	said := w.asOperator(b, "/admin/settle", append(hidden(w.asOperator(b, "/admin")), "do", "cancel")...)
+	assert.Equal(t, http.StatusAccepted, said.status)
+	assert.Contains(t, said.body, "When that has ended the call is given up")
+	close(w.van.gate)
+	w.decide(b, "ship", "didnot", "")
+	b.await(first, "refunded")
+	w.quiet()
+	assert.Zero(t, w.depot.Parcels(first))
+	assert.Equal(t, int64(1), w.van.tried.Load())
+}
+
 // One that was given up and has left all the same is shipped.
 func TestOperatorKnowsThatAParcelHasLeft(t *testing.T) {
 	t.Parallel()

@@ -193,12 +193,19 @@ type van struct {
 	*warehouse.Warehouse
 	stuck, mute atomic.Bool
 	tried, last atomic.Int64 // how often, and when
+	gate        chan struct{} // if there is one, nothing leaves before it is closed
 }
 
 // Ship is the warehouse's.
 func (v *van) Ship(ctx context.Context, key, order string) (string, error) {
 	v.last.Store(time.Now().UnixMicro())
 	defer v.tried.Add(1)
+	if v.gate != nil {
+		select {
+		case <-v.gate:
+		case <-ctx.Done():
+		}
+	}
 	if v.stuck.Load() {
 		return "", errors.New("the warehouse does not answer")
 	}
