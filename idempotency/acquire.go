@@ -18,6 +18,7 @@ func (r *run) acquire(f *flight, fence uint64, sending bool) (*claim, error) {
 		ID:          r.id,
 		Token:       newToken(),
 		Fence:       fence,
+		Lapsed:      r.rec.Lapsed,
 		Sending:     sending,
 		Lease:       e.leaseFor,
 		Fingerprint: f.key.fingerprint[:],

@@ -19,7 +19,7 @@ func (e *engine) start(ctx context.Context, key flightKey, request []byte) (Reco
 		if err := e.belongs(&rec, key.fingerprint); err != nil {
 			return rec, err
 		}
-		cl.Fence, cl.Token = rec.Fence, newToken()
+		cl.Fence, cl.Lapsed, cl.Token = rec.Fence, rec.Lapsed, newToken()
 		err = e.claim(ctx, &cl, &rec)
 	}
 	if err != nil {

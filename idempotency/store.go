@@ -94,7 +94,8 @@ type Record struct {
 	// Fence grows with every claim of this record.
 	Fence uint64
 	// Lapsed says that a claim's lease ran out and nobody has taken the record over. State is then what the record falls
-	// back to, but its owner may still come back, so no negative verdict from outside is believed.
+	// back to, but its owner may still come back, so no negative verdict from outside is believed, and a claim says whether it
+	// saw the record so.
 	Lapsed bool
 	// Sending says that the claim was marked as sending.
 	Sending bool
@@ -148,13 +149,15 @@ const (
 // Claim is what Acquire is asked for.
 //
 // With Fence zero it applies only where no record exists. Any other Fence must be the one that the caller saw on the
-// record, which must be at rest: free, scheduled, accepted, unknown or abandoned (also by a lapsed claim), due, neither
-// Late nor marked to notify, and, for ClaimSchedule and ClaimTombstone, free. So a delayed copy of a claim can never bring back a record that has moved on.
+// record, with Lapsed as the caller saw it; and the record must be at rest: free, scheduled, accepted, unknown or abandoned (also by a
+// lapsed claim), due, neither Late nor marked to notify, and, for ClaimSchedule and ClaimTombstone, free. So a delayed copy of a claim
+// can never bring back a record that has moved on, not even where the owner of a lapsed claim has come back and settled it.
 type Claim struct {
 	ID      ID
 	Token   Token // never zero
 	Mode    ClaimMode
 	Fence   uint64
+	Lapsed  bool          // the record's, as it was seen with Fence
 	Sending bool          // marks the claim as sending from its start
 	Lease   time.Duration // for ClaimRun
 

@@ -71,7 +71,7 @@ func (m *middleware) decide(r *http.Request, c *call, rec *idempotency.Record) *
 // T25), but the claim may have been granted: it is given back later.
 func (m *middleware) acquire(r *http.Request, c *call, fence uint64, rec *idempotency.Record) (err error) {
 	cl := idempotency.Claim{
-		ID: c.id, Token: c.token, Fence: fence, Sending: true, Lease: m.Lease,
+		ID: c.id, Token: c.token, Fence: fence, Lapsed: rec.Lapsed, Sending: true, Lease: m.Lease,
 		Fingerprint: c.fingerprint[:], Request: describe(r),
 		GiveUp: idempotency.Never, Retention: m.Retention, StubFor: m.StubFor,
 	}

@@ -66,7 +66,7 @@ func (m *twins) step() {
 		c.Notify = coin()
 		c.Request = []byte(fmt.Sprint("request ", m.tokens))
 		if r, err := m.a.Get(m.Context(), c.ID); err == nil && m.r.IntN(4) > 0 {
-			c.Fence = r.Fence
+			c.Fence, c.Lapsed = r.Fence, r.Lapsed
 		}
 		ra := m.same(fmt.Sprintf("Acquire %+v", c), func(s idempotency.Store) (idempotency.Record, error) { return s.Acquire(m.Context(), c) })
 		if ra.Owned {

@@ -87,7 +87,7 @@ func run(key string) idempotency.Claim {
 // again is a claim to run r, which rests.
 func again(r idempotency.Record) idempotency.Claim {
 	c := run(r.ID.Key)
-	c.ID, c.Fence = r.ID, r.Fence
+	c.ID, c.Fence, c.Lapsed = r.ID, r.Fence, r.Lapsed
 	c.Fingerprint, c.Request = []byte("another fingerprint"), []byte("another request")
 	return c
 }

@@ -108,6 +108,22 @@ var lapseRules = []rule{
 		},
 	},
 	{
+		"SeenLapsedIsNotSeenResting",
+		"a claim says whether it saw the record lapsed: where the owner has come back and settled it since, a delayed copy is refused",
+		func(h *harness) { // T7
+			for _, s := range resting {
+				_, l := h.own(run(s.String()))
+				delayed := again(h.lapse(l))
+				blind := delayed
+				blind.Lapsed, blind.Token = false, token()
+				h.must(!h.acquire(blind).Owned, "%s: a claim of a record at rest took a lapsed one", s)
+				r := h.settle(l, idempotency.Outcome{State: s, Ambiguous: s == idempotency.StateUnknown})
+				h.must(!h.acquire(delayed).Owned, "%s: a claim of the lapsed record took what its owner has made of it", s)
+				h.own(again(r))
+			}
+		},
+	},
+	{
 		"OwnerComesBack",
 		"a lease that ran out and that nobody took over still stands: Extend brings the claim back as it was",
 		func(h *harness) { // T8

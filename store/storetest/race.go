@@ -348,7 +348,7 @@ func (h *harness) live(ctx context.Context, key string) error {
 		if r, err = h.Settle(ctx, lease(r, c.Token), o); err != nil {
 			break
 		}
-		c.Fence, c.Token = r.Fence, token()
+		c.Fence, c.Lapsed, c.Token = r.Fence, r.Lapsed, token()
 		r, err = h.Acquire(ctx, c)
 	}
 	if err != nil {

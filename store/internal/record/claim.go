@@ -20,7 +20,7 @@ func New(now Moment, c *idempotency.Claim) Record {
 // Acquire grants the claim if it applies to the record, and reports whether it does. It must be called on a record as it
 // is at now.
 func (r *Record) Acquire(now Moment, c *idempotency.Claim) bool {
-	if c.Fence == 0 || c.Fence != r.Fence || !r.claimable(now, c.Mode) {
+	if c.Fence == 0 || c.Fence != r.Fence || c.Lapsed != r.Lapsed || !r.claimable(now, c.Mode) {
 		return false
 	}
 	if r.State == idempotency.StateFree {
