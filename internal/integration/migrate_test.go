@@ -45,6 +45,19 @@ func TestMigrateAtOnce(t *testing.T) {
 	})
 }
 
+// A table cannot be called by a word of SQL.
+func TestTableNamedByAWordOfSQL(t *testing.T) {
+	each(t, func(t *testing.T, d database) {
+		s, err := sqlstore.New(d.open(t), sqlstore.Config{Table: "select"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Migrate(t.Context()); err == nil || !strings.Contains(err.Error(), "Config.Table") {
+			t.Errorf("Migrate: %v", err)
+		}
+	})
+}
+
 // A table that is missing, newer or older is refused, in words that say what to do.
 func TestTableOfAnotherVersion(t *testing.T) {
 	each(t, func(t *testing.T, d database) {

@@ -49,6 +49,8 @@ func advice(err error) string {
 		return " (the value is larger than max_allowed_packet)"
 	case state == "42P01", n == 1146, strings.Contains(err.Error(), "no such table"): // SQLite has no number for it
 		return " (the table is gone: call Migrate)"
+	case state == "42601", n == 1064, strings.Contains(err.Error(), "syntax error"): // nor for this
+		return " (if Config.Table or Config.Schema is a word of SQL choose another; else the database may be too old)"
 	}
 	return ""
 }
