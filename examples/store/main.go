@@ -6,7 +6,7 @@
 //	go run ./examples/store -h          its flags
 //	go run ./examples/store demo        its customers, next to those of a shop as such shops are mostly written
 //	go run ./examples/store demo -h     the demo's flags
-//	go run ./examples/store demo -crash the shop, killed in the middle of payments
+//	go run ./examples/store demo -crash both shops, killed in the middle of payments
 //	go run ./examples/store load        how many orders a second it takes
 package main
 

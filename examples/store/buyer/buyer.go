@@ -70,11 +70,26 @@ func (b *Buyer) Send(ctx context.Context, form Form) (order string, err error) {
 	return order, nil
 }
 
+// Order orders an item at the naive shop, which has no basket.
+func (b *Buyer) Order(ctx context.Context, item string) (order string, err error) {
+	path, _, err := b.load(ctx, http.MethodPost, "/orders", url.Values{"item": {item}, "email": {b.email}})
+	return strings.TrimPrefix(path, "/orders/"), err
+}
+
+// Pay presses the button of an order at the naive shop, and says how the order stands then, in the word of the page that comes.
+func (b *Buyer) Pay(ctx context.Context, order string) (word string, err error) {
+	return b.read(ctx, http.MethodPost, "/orders/"+order+"/pay", url.Values{"card": {"tok_visa"}})
+}
+
 var status = regexp.MustCompile(`role="status" data-status="([a-z]+)"`)
 
 // Look says how an order stands, in the word of its page.
 func (b *Buyer) Look(ctx context.Context, order string) (word string, err error) {
-	_, page, err := b.load(ctx, http.MethodGet, "/orders/"+order, nil)
+	return b.read(ctx, http.MethodGet, "/orders/"+order, nil)
+}
+
+func (b *Buyer) read(ctx context.Context, method, path string, form url.Values) (word string, err error) {
+	_, page, err := b.load(ctx, method, path, form)
 	if err != nil {
 		return "", err
 	}

@@ -1,5 +1,6 @@
-// Package crash kills the shop in the middle of its payments, again and again, and counts what its customers got. Shop,
-// bank, warehouse and mail server are processes of their own; the shop's is ended with SIGKILL.
+// Package crash kills the shop in the middle of its payments, again and again, and counts what its customers got; and then, with
+// the same customers and kills, the naive shop. Shop, bank, warehouse and mail server are processes of their own; the shop's is ended
+// with SIGKILL.
 package crash
 
 import (
@@ -69,34 +70,64 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 }
 
 func run(ctx context.Context, o options, log io.Writer) (r Report, err error) {
+	began := time.Now()
+	r = Report{Seed: o.seed, Orders: o.orders}
+	s := Scenario{Name: "crash"}
+	var v visits
+	if v, s.Protected, r.EmailCopies, err = play(ctx, o, protectedSide(), log); err != nil {
+		return r, err
+	}
+	r.Kills, r.Stuck = v.kills, v.stuck()
+	if _, s.Naive, _, err = play(ctx, o, naiveSide(), log); err != nil {
+		return r, err
+	}
+	r.Scenarios = []Scenario{s}
+	r.OK = len(s.Protected.Wrong) == 0 && s.Protected.OverchargedCents == 0 && r.Stuck == 0
+	r.Seconds = time.Since(began).Seconds()
+	return r, nil
+}
+
+// side is one of the two shops.
+type side struct {
+	args     []string // start it
+	buy      func(ctx context.Context, b *buyer.Buyer) visit
+	receipts time.Duration // how long the last ones may take, after the last customer has left
+}
+
+func protectedSide() side {
+	return side{args: []string{"-lease", "1s", "-admin-password", "unused"}, buy: buy, receipts: receiptsFor}
+}
+
+// naiveSide is asked by customers with the same habits. It writes while they wait.
+func naiveSide() side { return side{args: []string{Role, naiveRole}, buy: buyNaively} }
+
+// play sends the customers to one of the shops, in a town of its own.
+func play(ctx context.Context, o options, s side, log io.Writer) (v visits, totals Totals, copies int, err error) {
 	dir, err := os.MkdirTemp("", "steadfast-crash-")
 	if err != nil {
-		return r, err
+		return v, totals, 0, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	t, err := openTown(ctx, log)
 	defer t.close()
 	if err != nil {
-		return r, err
+		return v, totals, 0, err
 	}
-	h, err := newHouse(t, dir, log)
+	h, err := newHouse(t, dir, log, s.args...)
 	if err != nil {
-		return r, err
+		return v, totals, 0, err
 	}
 	defer h.kill()
 	if err := h.open(ctx); err != nil {
-		return r, err
+		return v, totals, 0, err
 	}
-	began := time.Now()
 	patience, leave := context.WithTimeout(ctx, limit)
 	defer leave()
-	v, err := storm(patience, o, h)
-	if err != nil {
-		return r, err
+	if v, err = storm(patience, o, h, s); err != nil {
+		return v, totals, 0, err
 	}
-	r, err = audit(ctx, o, t, v)
-	r.Seconds = time.Since(began).Seconds()
-	return r, err
+	totals, copies, err = audit(ctx, t, v, s.receipts)
+	return v, totals, copies, err
 }
 
 const (
@@ -119,9 +150,19 @@ type visit struct {
 	err   error         // the parcel was not seen to leave in time
 }
 
+// stuck counts them.
+func (v visits) stuck() (n int) {
+	for _, visit := range v.of {
+		if visit.err != nil {
+			n++
+		}
+	}
+	return n
+}
+
 // storm lets customers order, and kills the shop among them: before each kill a few more come, so that it meets somebody. It
 // waits until each of them has seen that the parcel has left.
-func storm(ctx context.Context, o options, h *house) (v visits, err error) {
+func storm(ctx context.Context, o options, h *house, s side) (v visits, err error) {
 	visiting, leave := context.WithCancel(ctx) // the last shop stays open when it ends
 	defer leave()
 	chance := rand.New(rand.NewPCG(o.seed, 0))
@@ -133,7 +174,12 @@ func storm(ctx context.Context, o options, h *house) (v visits, err error) {
 	for range atOnce {
 		people.Go(func() {
 			for i := range next {
-				v.of[i] = buy(visiting, h, emailOf(i), transport)
+				b, err := buyer.New("http://"+h.addr, emailOf(i), transport)
+				if err != nil {
+					v.of[i] = visit{err: err}
+					continue
+				}
+				v.of[i] = s.buy(visiting, b)
 			}
 		})
 	}
@@ -159,13 +205,10 @@ func storm(ctx context.Context, o options, h *house) (v visits, err error) {
 
 func emailOf(i int) string { return fmt.Sprintf("customer-%d@example.com", i) }
 
+const again = 100 * time.Millisecond
+
 // buy is a customer who does what people do: press the button again when no page comes, and look until the parcel has left.
-func buy(ctx context.Context, h *house, email string, transport http.RoundTripper) (v visit) {
-	b, err := buyer.New("http://"+h.addr, email, transport)
-	if err != nil {
-		return visit{err: err}
-	}
-	const again = 100 * time.Millisecond
+func buy(ctx context.Context, b *buyer.Buyer) (v visit) {
 	var form buyer.Form
 	var clicked time.Time
 	for v.order == "" {
@@ -186,14 +229,50 @@ func buy(ctx context.Context, h *house, email string, transport http.RoundTrippe
 	v.first = time.Since(clicked)
 	for {
 		word, err := b.Look(ctx, v.order)
-		if err == nil && (len(v.told) == 0 || v.told[len(v.told)-1] != word) {
-			v.told = append(v.told, word)
-		}
+		v.hear(word, err)
 		if word == "shipped" {
 			return v
 		}
 		if v.err = buyer.Pause(ctx, again); v.err != nil {
 			return v
 		}
+	}
+}
+
+// buyNaively is the same customer at the naive shop: when no page comes, the order's page is loaded again, and who reads there that
+// the order is not paid for presses the button again. The e-mail says when the parcel leaves: nobody looks for that.
+func buyNaively(ctx context.Context, b *buyer.Buyer) (v visit) {
+	for v.order == "" {
+		if v.order, _ = b.Order(ctx, "lamp"); v.order != "" {
+			break
+		}
+		if v.err = buyer.Pause(ctx, again); v.err != nil {
+			return v
+		}
+	}
+	clicked := time.Now()
+	for next := b.Pay; ; {
+		word, err := next(ctx, v.order)
+		next = b.Look // no page: what does the order's own say?
+		v.hear(word, err)
+		if err == nil {
+			next = b.Pay // so it says
+			if v.first == 0 {
+				v.first = time.Since(clicked)
+			}
+		}
+		if word == "paid" {
+			return v
+		}
+		if v.err = buyer.Pause(ctx, again); v.err != nil {
+			return v
+		}
+	}
+}
+
+// hear takes down what a page said.
+func (v *visit) hear(word string, err error) {
+	if err == nil && (len(v.told) == 0 || v.told[len(v.told)-1] != word) {
+		v.told = append(v.told, word)
 	}
 }

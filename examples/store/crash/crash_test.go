@@ -30,15 +30,16 @@ func TestCrash(t *testing.T) {
 	demo := exec.CommandContext(context.WithoutCancel(t.Context()), program, "demo", "-crash", "-json", "-orders", "12", "-kills", "4")
 	demo.Stdout, demo.Stderr = &out, os.Stderr
 	require.NoError(t, demo.Run(), out.String())
+	type totals struct {
+		Attempts, Charges, Parcels, Emails int
+		Told, Wrong                        []string
+		FirstAnswerMS                      *int64 `json:"first_answer_ms"`
+		OverchargedCents                   *int64 `json:"overcharged_cents"`
+	}
 	var report struct {
 		Scenarios []struct {
-			Name      string
-			Protected struct {
-				Charges, Parcels, Emails int
-				Told                     []string
-				FirstAnswerMS            *int64 `json:"first_answer_ms"`
-				OverchargedCents         *int64 `json:"overcharged_cents"`
-			}
+			Name             string
+			Naive, Protected totals
 		}
 		OK                   bool
 		Kills, Orders, Stuck int
@@ -47,11 +48,22 @@ func TestCrash(t *testing.T) {
 	assert.True(t, report.OK)
 	assert.Equal(t, [3]int{4, 12, 0}, [3]int{report.Kills, report.Orders, report.Stuck})
 	require.Len(t, report.Scenarios, 1)
-	p := report.Scenarios[0].Protected
+	p, n := report.Scenarios[0].Protected, report.Scenarios[0].Naive
 	assert.Equal(t, [3]int{12, 12, 12}, [3]int{p.Charges, p.Parcels, p.Emails})
 	assert.Contains(t, p.Told, "shipped")
-	require.NotNil(t, p.FirstAnswerMS)
-	assert.Positive(t, *p.FirstAnswerMS)
-	require.NotNil(t, p.OverchargedCents)
+	for _, side := range []totals{p, n} {
+		require.NotNil(t, side.FirstAnswerMS)
+		assert.Positive(t, *side.FirstAnswerMS)
+		require.NotNil(t, side.OverchargedCents)
+	}
+	assert.Empty(t, p.Wrong)
 	assert.Zero(t, *p.OverchargedCents)
+
+	// The first answer about its tenth order is lost, wherever the kills fall.
+	assert.GreaterOrEqual(t, n.Attempts, 13, "the naive shop asks again")
+	assert.Greater(t, n.Charges, 12, "and the bank charges again")
+	assert.Positive(t, *n.OverchargedCents)
+	assert.NotEmpty(t, n.Wrong)
+	assert.Contains(t, n.Told, "paid")
+	assert.LessOrEqual(t, n.Parcels, 12)
 }

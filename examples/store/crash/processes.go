@@ -99,18 +99,19 @@ type house struct {
 	now *process
 }
 
-func newHouse(t *town, dir string, log io.Writer) (*house, error) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+// newHouse returns one whose program is started by these arguments, among others.
+func newHouse(t *town, dir string, log io.Writer, args ...string) (*house, error) {
+	listener, err := net.Listen("tcp", free)
 	if err != nil {
 		return nil, err
 	}
-	addr := free.Addr().String()
-	if err := free.Close(); err != nil {
+	addr := listener.Addr().String()
+	if err := listener.Close(); err != nil {
 		return nil, err
 	}
-	return &house{addr: addr, log: log, args: []string{
-		"-addr", addr, "-db", filepath.Join(dir, "shop.db"), "-bank", t.bank, "-warehouse", t.warehouse, "-smtp", t.smtp, "-lease", "1s", "-admin-password", "unused",
-	}}, nil
+	return &house{addr: addr, log: log, args: append(args,
+		"-addr", addr, "-db", filepath.Join(dir, "shop.db"), "-bank", t.bank, "-warehouse", t.warehouse, "-smtp", t.smtp,
+	)}, nil
 }
 
 // open starts the shop. It is open when it says so.

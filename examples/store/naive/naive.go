@@ -6,26 +6,31 @@ package naive
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	_ "embed"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"html/template"
 	"net/http"
 	"sync"
 	"time"
 
+	"github.com/steadfast-go/steadfast/examples/store/database"
 	"github.com/steadfast-go/steadfast/examples/store/goods"
 	"github.com/steadfast-go/steadfast/examples/store/mail"
-	"github.com/steadfast-go/steadfast/examples/store/warehouse"
 	"github.com/steadfast-go/steadfast/internal/fakepay"
 )
+
+// Warehouse sends a parcel for an order.
+type Warehouse interface {
+	Ship(ctx context.Context, key, order string) (tracking string, err error)
+}
 
 // Config is what the shop needs.
 type Config struct {
 	BankURL   string
-	Warehouse *warehouse.Warehouse
-	Mail      *mail.Office
+	Warehouse Warehouse
+	Mail      mail.Sender
 	Timeout   time.Duration // of a request to the bank; the usual 30 s
 	Pause     time.Duration // between two tries; the usual second
 }
@@ -37,6 +42,7 @@ type Shop struct {
 
 	mu     sync.Mutex
 	orders map[string]*order
+	db     *database.DB // nil: orders are forgotten when the process ends
 }
 
 type order struct {
@@ -76,19 +82,21 @@ func (s *Shop) pay(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	switch err := s.charge(o, r.FormValue("card")); {
-	case errors.Is(err, errDeclined):
-		s.set(o.ID, "declined")
-	case err != nil:
-		s.set(o.ID, "failed")
-	default:
-		if s.set(o.ID, "paid") != "paid" { // never ship twice
-			s.ship(o)
-		}
-		http.Redirect(w, r, "/orders/"+o.ID+"/thanks", http.StatusSeeOther)
+	status, next := "paid", "/orders/"+o.ID+"/thanks"
+	if err := s.charge(o, r.FormValue("card")); errors.Is(err, errDeclined) {
+		status, next = "declined", "/orders/"+o.ID
+	} else if err != nil {
+		status, next = "failed", "/orders/"+o.ID
+	}
+	was, err := s.set(o.ID, status)
+	if err == nil && status == "paid" && was != "paid" { // never ship twice
+		err = s.ship(o)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	http.Redirect(w, r, "/orders/"+o.ID, http.StatusSeeOther)
+	http.Redirect(w, r, next, http.StatusSeeOther)
 }
 
 // thanks confirms the order, on the page and by e-mail.
@@ -98,9 +106,14 @@ func (s *Shop) thanks(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	if s.firstThanks(o.ID) {
+	first, err := s.firstThanks(o.ID)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	if first {
 		// The page is more important than the e-mail: if that fails, so be it.
-		_ = s.Mail.Send(r.Context(), mail.Message{To: o.Email, Status: "paid", Subject: "Thank you for your order"})
+		_ = s.Mail.Send(r.Context(), mail.Message{ID: rand.Text(), To: o.Email, Status: "paid", Subject: "Thank you for your order"})
 	}
 	render(w, o)
 }
@@ -143,10 +156,12 @@ func (s *Shop) chargeOnce(o order, card string) error {
 	return errors.New("the bank answered " + res.Status)
 }
 
-func (s *Shop) ship(o order) {
-	if _, err := s.Warehouse.Ship(context.Background(), "", o.ID); err != nil {
-		s.set(o.ID, "failed")
+// ship sends the parcel. A warehouse that wants a key gets one.
+func (s *Shop) ship(o order) (err error) {
+	if _, err = s.Warehouse.Ship(context.Background(), rand.Text(), o.ID); err != nil {
+		_, err = s.set(o.ID, "failed")
 	}
+	return err
 }
 
 func (s *Shop) place(w http.ResponseWriter, r *http.Request) {
@@ -155,7 +170,12 @@ func (s *Shop) place(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	http.Redirect(w, r, "/orders/"+s.add(item, r.FormValue("email")), http.StatusSeeOther)
+	id, err := s.add(item, r.FormValue("email"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	http.Redirect(w, r, "/orders/"+id, http.StatusSeeOther)
 }
 
 func (s *Shop) show(w http.ResponseWriter, r *http.Request) {
@@ -175,39 +195,4 @@ var orderPage = template.Must(template.New("order").Parse(orderHTML))
 func render(w http.ResponseWriter, o order) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_ = orderPage.Execute(w, o) // the customer has gone
-}
-
-func (s *Shop) add(item goods.Item, email string) (id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	id = fmt.Sprintf("order-%d", len(s.orders)+1)
-	s.orders[id] = &order{ID: id, Email: email, Item: item, Status: "open"}
-	return id
-}
-
-func (s *Shop) find(id string) (order, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if o := s.orders[id]; o != nil {
-		return *o, true
-	}
-	return order{}, false
-}
-
-// set changes an order's status, and returns what it was.
-func (s *Shop) set(id, status string) (was string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	o := s.orders[id]
-	was, o.Status = o.Status, status
-	return was
-}
-
-func (s *Shop) firstThanks(id string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	o := s.orders[id]
-	first := !o.Thanks
-	o.Thanks = true
-	return first
 }
