@@ -192,7 +192,7 @@ func newWorld(t *testing.T, db *database.DB, timing shop.Timing, config fakepay.
 type van struct {
 	*warehouse.Warehouse
 	stuck, mute atomic.Bool
-	tried, last atomic.Int64 // how often, and when
+	tried, last atomic.Int64  // how often, and when
 	gate        chan struct{} // if there is one, nothing leaves before it is closed
 }
 
