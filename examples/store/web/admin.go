@@ -71,7 +71,7 @@ func (s *Site) admin(w http.ResponseWriter, r *http.Request) {
 	attempts := s.Shop.Attempts()
 	page := adminPage{Overview: overview, Shown: shown.UnixMicro(), Latency: plotLatency(attempts), Rate: plotRate(attempts, time.Now())}
 	for _, c := range calls {
-		page.Unresolved = append(page.Unresolved, callRow{c, seconds(c.Age), moment(c.LastSent, "not yet", "%s ago"), moment(c.Due, "only by you", "in %s")})
+		page.Unresolved = append(page.Unresolved, callRow{c, precisely(c.Age), moment(c.LastSent, "not yet", "%s ago"), moment(c.Due, "only by you", "in %s")})
 	}
 	s.render(w, r, http.StatusOK, "admin", page)
 }

@@ -15,7 +15,8 @@ const (
 	plotWidth  = 560
 	plotHeight = 160
 	plotDots   = 200
-	rateSpan   = 60 // seconds
+	labels     = 110 // how wide those of the lines are
+	rateSpan   = 60  // seconds
 
 	notSent = "not sent" // the class of what the breaker refused: the bank saw nothing of it
 )
@@ -27,9 +28,10 @@ type dot struct {
 	Title string
 }
 
-// rule is a line across the plot.
+// rule is a line across the plot, with a label above it or below.
 type rule struct {
 	Y    float64
+	DY   int // of the label's foot
 	Text string
 }
 
@@ -58,17 +60,30 @@ func plotLatency(attempts []shop.Attempt) (p latencyPlot) {
 	}
 	took := make([]time.Duration, 0, len(last))
 	for i, a := range last {
-		x := plotWidth * (float64(i) + 0.5) / float64(len(last))
-		p.Dots = append(p.Dots, dot{x, y(a.Took), class(a.Class), fmt.Sprintf("%s, %s, %s", a.At.Format("15:04:05"), a.Class, seconds(a.Took))})
+		x := labels + (plotWidth-labels)*(float64(i)+0.5)/float64(len(last))
+		p.Dots = append(p.Dots, dot{x, y(a.Took), class(a.Class), fmt.Sprintf("%s, %s, %s", a.At.Format("15:04:05"), a.Class, precisely(a.Took))})
 		took = append(took, a.Took)
 	}
 	slices.Sort(took)
 	median, p95 := took[len(took)/2], took[len(took)*95/100]
-	p.Rules = []rule{{y(median), "median " + seconds(median)}}
-	if p95 > 2*median {
-		p.Rules = append(p.Rules, rule{y(p95), "p95 " + seconds(p95)})
+	const above, below = -4, 13 // away from each other, however close the lines are
+	if p95 == median {
+		p.Rules = []rule{{y(median), above, "median " + precisely(median)}}
+	} else {
+		p.Rules = []rule{{y(median), below, "median " + precisely(median)}, {y(p95), above, "p95 " + precisely(p95)}}
 	}
 	return p
+}
+
+// precisely writes out a duration that may be much shorter than a customer would notice.
+func precisely(d time.Duration) string {
+	switch ms := d.Round(time.Millisecond); {
+	case ms == 0:
+		return "under 1 ms"
+	case ms < time.Second:
+		return fmt.Sprintf("%d ms", ms.Milliseconds())
+	}
+	return seconds(d)
 }
 
 func class(of string) string {

@@ -23,10 +23,10 @@ type pages map[string]*template.Template
 
 func parsePages() (pages, error) {
 	layout, err := template.New("").Funcs(template.FuncMap{
-		"euros":   shop.Euros,
-		"seconds": seconds,
-		"time":    func(t time.Time) string { return t.Format("15:04:05") },
-		"cards":   bank.Cards,
+		"euros":     shop.Euros,
+		"precisely": precisely,
+		"time":      func(t time.Time) string { return t.Format("15:04:05") },
+		"cards":     bank.Cards,
 	}).ParseFS(templates, "templates/layout.html", "templates/parts.html")
 	if err != nil {
 		return nil, err
