@@ -11,6 +11,9 @@ import (
 // namespace keeps this shop's provider keys apart from those of a staging system on the same accounts. It never changes.
 const namespace = "demo-shop"
 
+// chargeCall is the name of the only call that webhooks tell of.
+const chargeCall = "charge"
+
 // parcel is what the warehouse is asked for.
 type parcel struct{ Order string }
 
@@ -28,7 +31,7 @@ type calls struct {
 
 func (s *Shop) wrap() (c calls, err error) {
 	// Money. The bank remembers keys for a day; after that it can be asked.
-	charge := common[bank.Payment, bank.Receipt](s, "charge")
+	charge := common[bank.Payment, bank.Receipt](s, chargeCall)
 	charge.Send = s.bank.Charge
 	charge.KeyLife, charge.KeyedErrors = s.timing.KeyLife, bank.StoredByKey
 	charge.Lookup, charge.Settling = s.bank.FindCharge, s.timing.Settling

@@ -14,10 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/steadfast-go/steadfast/examples/store/bank"
-	"github.com/steadfast-go/steadfast/examples/store/database"
-	"github.com/steadfast-go/steadfast/examples/store/mail"
 	"github.com/steadfast-go/steadfast/examples/store/shop"
-	"github.com/steadfast-go/steadfast/examples/store/warehouse"
 	"github.com/steadfast-go/steadfast/internal/fakepay"
 	"github.com/steadfast-go/steadfast/retry"
 )
@@ -67,9 +64,6 @@ func (b *heldBank) landed(t assert.TestingT) {
 	assert.Eventually(t, func() bool { return b.provider.Ledger().Totals.Charges == 1 }, patience, time.Millisecond, "the held request never lands")
 }
 
-// patience is how long a test waits for something to happen: on a busy machine, long.
-const patience = 2 * time.Minute
-
 // A request to charge is on its way when its attempt ends and its connection is closed. The customer cancels, the order is
 // cancelled, and then the request arrives: what it took is given back, once, whoever tells of it.
 func TestChargeLandsAfterItsClientHasGone(t *testing.T) {
@@ -109,48 +103,26 @@ func TestChargeLandsAfterItsClientHasGone(t *testing.T) {
 			timing.Attempt, timing.Poll = 500*time.Millisecond, 50*time.Millisecond
 			timing.Settling = time.Hour // nothing has settled before this test is over: no "no" is believed
 			timing.Retry = retry.Policy{Attempts: 1, Initial: 5 * time.Millisecond, Max: 10 * time.Millisecond}
-			db, err := database.Open(t.Context(), database.Memory)
-			require.NoError(t, err)
-			t.Cleanup(func() { assert.NoError(t, db.Close()) })
-			office, depot := mail.New(0, nil), warehouse.New(0, nil)
-			s, err = shop.Open(t.Context(), shop.Config{DB: db, Bank: bank.New(url), Warehouse: depot, Mail: office, Timing: timing})
-			require.NoError(t, err)
+			w := openWorld(t, url, timing, nil)
+			s = w.shop
 			close(opened)
-			t.Cleanup(func() {
-				ctx, cancel := context.WithTimeout(context.Background(), patience) // t.Context has ended
-				defer cancel()
-				assert.NoError(t, s.Close(ctx))
-			})
-
-			const ada = "ada"
-			require.NoError(t, s.Add(t.Context(), ada, "lamp"))
-			basket, err := s.BeginCheckout(t.Context(), ada)
-			require.NoError(t, err)
-			order, _, err := s.Submit(t.Context(), ada, shop.Form{Payment: basket.Payment, Basket: basket.Digest(), Email: "ada@example.com", Card: "tok_visa"})
-			require.NoError(t, err)
+			order := w.order(t)
 			<-b.arrived
-			require.NoError(t, s.Cancel(t.Context(), ada, order)) // the request under way decides; it is the last
+			require.NoError(t, s.Cancel(t.Context(), customer, order)) // the request under way decides; it is the last
 			is := func(state shop.State) func() bool {
 				return func() bool {
-					o, err := s.Order(t.Context(), ada, order)
+					o, err := s.Order(t.Context(), customer, order)
 					return err == nil && o.State == state
 				}
 			}
 			require.Eventually(t, is(shop.Refunded), patience, 5*time.Millisecond, "the charge that came late is never given back")
-			require.Eventually(t, func() bool {
-				n, err := s.UnderWay(t.Context())
-				return err == nil && n == 0
-			}, patience, 5*time.Millisecond, "the shop is never done")
+			w.quiet(t)
 
 			totals := b.provider.Ledger().Totals
 			assert.Equal(t, [2]int{1, 1}, [2]int{totals.Charges, totals.Refunds}, "{charges refunds}")
 			assert.Zero(t, totals.NetCents)
-			assert.Zero(t, depot.Parcels(order))
-			var told []string
-			for _, m := range office.Inbox("ada@example.com") {
-				told = append(told, m.Status)
-			}
-			assert.ElementsMatch(t, []string{"cancelled", "refunded"}, told)
+			assert.Zero(t, w.depot.Parcels(order))
+			assert.ElementsMatch(t, []string{"cancelled", "refunded"}, w.letters())
 		})
 	}
 }

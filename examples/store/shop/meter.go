@@ -49,9 +49,17 @@ func (s *Shop) Attempts() []Attempt {
 // hooks tell the log, the meter, and those who look at a page.
 func (s *Shop) hooks() idempotency.Hooks {
 	h := idempotency.LogHooks(s.log)
-	logAttempt, logSettled := h.Attempt, h.Settled
-	// A webhook is often faster than the answer that it is about, and settles the call under whoever made it: no news here.
-	h.LeaseLost = nil
+	logAttempt, logSettled, logLost := h.Attempt, h.Settled, h.LeaseLost
+	// A webhook is often faster than the answer that it is about: it settles the call, and who waits for that answer finds the claim
+	// gone when it comes. That costs nothing, and is no warning. For what no webhook tells of it is one: a process that was paused for
+	// longer than its lease may have been sending beside another one.
+	h.LeaseLost = func(id idempotency.ID) {
+		if id.Operation != chargeCall {
+			logLost(id)
+			return
+		}
+		s.log.Info("a charge was settled by a webhook before its answer came, or another process has taken it over", "scope", id.Scope, "key", id.Key)
+	}
 	h.Attempt = func(e idempotency.AttemptEvent) {
 		logAttempt(e)
 		s.meter.note(Attempt{At: time.Now(), Operation: e.ID.Operation, Class: e.Class, Took: e.Took})

@@ -98,7 +98,7 @@ func newDesk[In, Out any](operation string, w *idempotency.Wrapper[In, Out], set
 func (s *Shop) desks() map[string]desk {
 	settling := s.timing.Settling
 	return map[string]desk{
-		"charge": newDesk("charge", s.calls.charge, settling, func(ctx context.Context, key, ref string) (r bank.Receipt, err error) {
+		chargeCall: newDesk(chargeCall, s.calls.charge, settling, func(ctx context.Context, key, ref string) (r bank.Receipt, err error) {
 			var o Order
 			err = s.db.Row(ctx, "SELECT o.id, o.cents FROM shop_orders o JOIN shop_payments p ON p.order_id = o.id WHERE p.id = ?", key).Scan(&o.ID, &o.Cents)
 			if err != nil {
@@ -174,7 +174,7 @@ func (s *Shop) CancelCall(ctx context.Context, operation, customer, key string) 
 // AskBank asks the bank what became of a payment, and settles it by what it says. What was known is read before the bank is
 // asked: an answer that is overtaken by events must not count.
 func (s *Shop) AskBank(ctx context.Context, customer, payment string) (said string, err error) {
-	if _, err := s.desk(ctx, "charge", customer, payment); err != nil {
+	if _, err := s.desk(ctx, chargeCall, customer, payment); err != nil {
 		return "", err
 	}
 	charges := s.calls.charge.For(customer)
