@@ -104,7 +104,7 @@ func (p *orderPage) say() {
 
 // steps are the way of an order, and where on it this one is.
 func steps(p shop.Progress) []step {
-	received, contact := step{"Order received", p.Created.Format("15:04:05"), "done"}, step{"Contacting the bank", "", "done"}
+	received, contact := step{"Order received", clock(p.Created, time.Now()), "done"}, step{"Contacting the bank", "", "done"}
 	paid, shipped := step{"Paid", "", "todo"}, step{"Shipped", "", "todo"}
 	switch p.State {
 	case shop.Placed, shop.Paying, shop.Checking:
@@ -116,9 +116,9 @@ func steps(p shop.Progress) []step {
 	case shop.Shipped:
 		contact.Name, paid.State, shipped.State, shipped.Note = "The bank has answered", "done", "done", p.Tracking
 	case shop.Cancelled:
-		return []step{received, {"Cancelled", p.Changed.Format("15:04:05"), "failed"}}
+		return []step{received, {"Cancelled", clock(p.Changed, time.Now()), "failed"}}
 	case shop.Refunded:
-		return []step{received, {"Cancelled", "", "failed"}, {"Money given back", p.Changed.Format("15:04:05"), "done"}}
+		return []step{received, {"Cancelled", "", "failed"}, {"Money given back", clock(p.Changed, time.Now()), "done"}}
 	}
 	return []step{received, contact, paid, shipped}
 }

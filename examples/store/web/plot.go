@@ -15,7 +15,7 @@ const (
 	plotWidth  = 560
 	plotHeight = 160
 	plotDots   = 200
-	labels     = 110 // how wide those of the lines are
+	labels     = 150 // how wide those of the lines are
 	rateSpan   = 60  // seconds
 
 	notSent = "not sent" // the class of what the breaker refused: the bank saw nothing of it
@@ -31,7 +31,7 @@ type dot struct {
 // rule is a line across the plot, with a label above it or below.
 type rule struct {
 	Y    float64
-	DY   int // of the label's foot
+	DY   float64 // how far the label's foot is below it, in heights of a letter
 	Text string
 }
 
@@ -61,12 +61,12 @@ func plotLatency(attempts []shop.Attempt) (p latencyPlot) {
 	took := make([]time.Duration, 0, len(last))
 	for i, a := range last {
 		x := labels + (plotWidth-labels)*(float64(i)+0.5)/float64(len(last))
-		p.Dots = append(p.Dots, dot{x, y(a.Took), class(a.Class), fmt.Sprintf("%s, %s, %s", a.At.Format("15:04:05"), a.Class, precisely(a.Took))})
+		p.Dots = append(p.Dots, dot{x, y(a.Took), class(a.Class), fmt.Sprintf("%s, %s, %s", a.At.Format(time.TimeOnly), a.Class, precisely(a.Took))})
 		took = append(took, a.Took)
 	}
 	slices.Sort(took)
 	median, p95 := took[len(took)/2], took[len(took)*95/100]
-	const above, below = -4, 13 // away from each other, however close the lines are
+	const above, below = -0.35, 1.1 // away from each other, however close the lines are
 	if p95 == median {
 		p.Rules = []rule{{y(median), above, "median " + precisely(median)}}
 	} else {

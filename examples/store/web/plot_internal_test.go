@@ -37,17 +37,21 @@ func TestLatencyLabels(t *testing.T) {
 			}
 			rules := plotLatency(attempts).Rules
 			var texts []string
-			var feet []float64 // of the labels
 			for _, r := range rules {
-				texts, feet = append(texts, r.Text), append(feet, r.Y+float64(r.DY))
+				texts = append(texts, r.Text)
 			}
 			require.Equal(t, c.want, texts)
-			slices.Sort(feet)
-			const line = 14.0 // of a text of 12
-			for i := range feet {
-				assert.LessOrEqual(t, feet[i], plotHeight+line, "it would be cut off")
-				if i > 0 {
-					assert.GreaterOrEqual(t, feet[i]-feet[i-1], line, "one label lies over the other")
+			for _, letter := range []float64{12, 18} { // of shop.css: on a desktop, and on a telephone
+				var feet []float64 // of the labels
+				for _, r := range rules {
+					feet = append(feet, r.Y+r.DY*letter)
+				}
+				slices.Sort(feet)
+				for i := range feet {
+					assert.LessOrEqual(t, feet[i], plotHeight+1.2*letter, "it would lie on what follows")
+					if i > 0 {
+						assert.GreaterOrEqual(t, feet[i]-feet[i-1], 1.2*letter, "one label lies over the other")
+					}
 				}
 			}
 		})

@@ -25,7 +25,7 @@ func parsePages() (pages, error) {
 	layout, err := template.New("").Funcs(template.FuncMap{
 		"euros":     shop.Euros,
 		"precisely": precisely,
-		"time":      func(t time.Time) string { return t.Format("15:04:05") },
+		"time":      func(t time.Time) string { return clock(t, time.Now()) },
 		"cards":     bank.Cards,
 	}).ParseFS(templates, "templates/layout.html", "templates/parts.html")
 	if err != nil {
@@ -107,6 +107,14 @@ func (s *Site) failed(w http.ResponseWriter, r *http.Request, err error) {
 	s.Log.Error("a request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 	s.problem(w, r, http.StatusInternalServerError, "Something went wrong on our side",
 		"Please reload the page in a moment. If you were paying, you can send the form again: it is the same payment, and you cannot be charged twice.")
+}
+
+// clock writes when something was: the time of today, or a day.
+func clock(t, now time.Time) string {
+	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
+		return t.Format(time.TimeOnly)
+	}
+	return t.Format("2 Jan 2006, 15:04")
 }
 
 // seconds writes a duration for people.
