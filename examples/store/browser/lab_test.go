@@ -60,6 +60,7 @@ func TestLab(t *testing.T) {
 		b.sees(verdictOf("protected", "right"))
 		b.sees(`#naive-picture .k-skull`)
 		b.sees(`#protected-picture .k-skull`)
+		b.reads("finished")
 		b.shoot("lab-killed")
 	})
 	t.Run("without JavaScript", func(t *testing.T) {

@@ -28,6 +28,7 @@ func (b tab) shoot(name string) {
 		return
 	}
 	b.waits(`document.readyState == "complete" && document.body.offsetWidth > 0`)
+	b.waits(`!document.getAnimations().some(a => a instanceof CSSTransition)`) // or colours are half-way
 	size := call(b, page.GetLayoutMetrics, cdp.Empty{}).CSSContentSize
 	beyond := true
 	picture := call(b, page.CaptureScreenshot, page.CaptureScreenshotParams{
