@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/steadfast-go/steadfast/breaker"
@@ -27,6 +28,12 @@ type Call struct {
 	Due       time.Duration // until the next step; idempotency.Never: only a person can take it
 	Ref       string
 	Message   string
+}
+
+// summary leaves out what the provider's SDK says again, as JSON.
+func summary(message string) string {
+	text, _, _ := strings.Cut(message, ": {")
+	return text
 }
 
 // Deniable says that somebody may know that it did not happen: nothing is under way, and nothing is known.
@@ -60,7 +67,7 @@ func newDesk[In, Out any](operation string, w *idempotency.Wrapper[In, Out], set
 				}
 				calls = append(calls, Call{
 					Operation: operation, Customer: c.Scope, Key: c.Key, State: c.State, Ambiguous: c.Ambiguous, Late: c.Late, Attempts: c.Attempts,
-					Age: c.Age, LastSent: c.LastSent, Due: c.Due, Ref: c.Ref, Message: c.Message,
+					Age: c.Age, LastSent: c.LastSent, Due: c.Due, Ref: c.Ref, Message: summary(c.Message),
 				})
 			}
 			return calls, err

@@ -93,7 +93,12 @@ func TestOperatorSettlesAndCancels(t *testing.T) {
 	})
 	b := w.browser()
 	b.pay(b.fill("lamp"), "tok_visa")
-	p := w.asOperator(b, "/admin")
+	var p page
+	require.Eventually(t, func() bool {
+		p = w.asOperator(b, "/admin")
+		return strings.Contains(p.body, "Stripe answered 503")
+	}, patience, look, "the page never says what the bank answered")
+	assert.NotContains(t, p.body, "{&#34;", "it is for people")
 	assert.Equal(t, http.StatusUnprocessableEntity, w.asOperator(b, "/admin/settle", append(hidden(p), "do", "happened")...).status, "under which number?")
 	assert.Equal(t, http.StatusUnprocessableEntity, w.asOperator(b, "/admin/settle", append(hidden(p), "do", "burn")...).status)
 	said := w.asOperator(b, "/admin/settle", append(hidden(p), "do", "happened", "ref", "ch_by_hand")...)
