@@ -175,9 +175,8 @@ func each(o options, stores []string, name string, print func(*report.Line), run
 			line, err := run(store)
 			mu.Lock()
 			defer mu.Unlock()
-			var missing *databases.MissingError
 			switch {
-			case errors.As(err, &missing) && !missing.Required():
+			case databases.MaySkip(err):
 				print(report.Begin(name, store).Skip("%v", err))
 			case err != nil:
 				failed = append(failed, fmt.Errorf("%s: %w", store, err))

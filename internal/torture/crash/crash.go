@@ -46,9 +46,6 @@ func Run(ctx context.Context, c Config) (*report.Line, error) {
 	} else {
 		t, err = newServed(ctx, c)
 	}
-	if errors.Is(err, databases.ErrNoServer) {
-		return line.Skip("%v", err), nil
-	}
 	if err != nil {
 		return nil, err
 	}

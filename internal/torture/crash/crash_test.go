@@ -20,13 +20,8 @@ func TestCrash(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			line, err := crash.Run(t.Context(), crash.Config{Store: name, Kills: 1})
-			if err != nil {
-				t.Fatal(err)
-			}
+			databases.Check(t, err)
 			t.Log(line)
-			if line.Skipped != "" {
-				t.Skip(line.Skipped)
-			}
 			if !line.OK() || line.Keys == 0 {
 				t.Error("see above")
 			}
@@ -41,13 +36,8 @@ func TestSeesLostClaims(t *testing.T) {
 	line, err := crash.Run(t.Context(), crash.Config{
 		Store: databases.Postgres, Kills: 5, Settings: []string{"synchronous_commit=off", "wal_writer_delay=10s", "wal_writer_flush_after=0"},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	databases.Check(t, err)
 	t.Log(line)
-	if line.Skipped != "" {
-		t.Skip(line.Skipped)
-	}
 	if line.Lost == 0 {
 		t.Error("nothing was lost: the test is blind")
 	}

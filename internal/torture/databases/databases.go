@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -37,8 +38,8 @@ type Database struct {
 	Table  string
 }
 
-// Open returns the named database, with a table name that nobody else has. A file of SQLite is made in dir. The error says that the
-// service cannot be reached, and how to say where it is.
+// Open returns the named database, with a table name that nobody else has. A file of SQLite is made in dir. A service that cannot be
+// reached is a *MissingError.
 func Open(ctx context.Context, name, dir string) (*Database, *sql.DB, error) {
 	d := &Database{Name: name, Table: "torture_" + strings.ToLower(rand.Text()[:12])}
 	remedy := ""
@@ -48,10 +49,10 @@ func Open(ctx context.Context, name, dir string) (*Database, *sql.DB, error) {
 			"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_txlock=immediate"
 	case Postgres:
 		d.Driver, d.DSN = "pgx", cmp.Or(os.Getenv("STEADFAST_TEST_POSTGRES"), "postgres://postgres@127.0.0.1:5432/test?sslmode=disable")
-		remedy = "STEADFAST_TEST_POSTGRES"
+		remedy = "set STEADFAST_TEST_POSTGRES to where it is"
 	case MariaDB:
 		d.Driver, d.DSN = "mysql", cmp.Or(os.Getenv("STEADFAST_TEST_MYSQL"), "root@tcp(127.0.0.1:3306)/test")
-		remedy = "STEADFAST_TEST_MYSQL"
+		remedy = "set STEADFAST_TEST_MYSQL to where it is"
 	default:
 		return nil, nil, fmt.Errorf("databases: the store is %q: use sqlite, postgres or mariadb", name)
 	}
@@ -63,34 +64,86 @@ func Open(ctx context.Context, name, dir string) (*Database, *sql.DB, error) {
 	defer cancel()
 	if err := db.PingContext(limited); err != nil {
 		_ = db.Close()
-		return nil, nil, &MissingError{Service: name, Variable: remedy, Err: err}
+		if remedy != "" { // SQLite comes with the test: it fails, and is not missing
+			err = &MissingError{Service: name, Remedy: remedy, Err: err}
+		}
+		return nil, nil, err
 	}
 	return d, db, nil
 }
 
-// MissingError says that a service cannot be reached.
+// MissingError says that a service cannot be reached, or that its binaries are not on this machine.
 type MissingError struct {
-	Service, Variable string
-	Err               error
+	Service, Remedy string
+	Err             error
 }
 
 // Error says what to do about it.
 func (e *MissingError) Error() string {
-	return fmt.Sprintf("%s cannot be reached, set %s: %v", e.Service, e.Variable, e.Err)
+	text := fmt.Sprintf("%s is missing: %s: %v", e.Service, e.Remedy, e.Err)
+	if e.required() {
+		text = "STEADFAST_REQUIRE names what is missing: " + text
+	}
+	return text
 }
 
-// Unwrap returns the driver's error.
+// Unwrap returns the cause.
 func (e *MissingError) Unwrap() error { return e.Err }
 
-// Required reports whether STEADFAST_REQUIRE names the service: then a test fails without it.
-func (e *MissingError) Required() bool { return Required(e.Service) }
-
-// Required reports whether STEADFAST_REQUIRE names the service.
-func Required(service string) bool {
-	if service == MariaDB {
-		service = "mysql"
+// required reports whether STEADFAST_REQUIRE names the service.
+func (e *MissingError) required() bool {
+	name := e.Service
+	if name == MariaDB {
+		name = "mysql"
 	}
-	return slices.Contains(strings.Split(os.Getenv("STEADFAST_REQUIRE"), ","), service)
+	return slices.Contains(strings.Split(os.Getenv("STEADFAST_REQUIRE"), ","), name)
+}
+
+// MaySkip reports whether err says that something is missing without which a test may be skipped: STEADFAST_REQUIRE does not name it.
+// It is the only place where that is decided.
+func MaySkip(err error) bool {
+	var missing *MissingError
+	return errors.As(err, &missing) && !missing.required()
+}
+
+// T is a *testing.T. (The command, too, is made of this package.)
+type T interface {
+	Context() context.Context
+	TempDir() string
+	Cleanup(f func())
+	Helper()
+	Skip(args ...any)
+	Fatal(args ...any)
+}
+
+// Check ends the test if there is an error: MaySkip says whether it is skipped or fails.
+func Check(t T, err error) {
+	t.Helper()
+	switch {
+	case err == nil:
+	case MaySkip(err):
+		t.Skip(err)
+	default:
+		t.Fatal(err)
+	}
+}
+
+// ForTest opens the named database until the test has ended.
+func ForTest(t T, name string) (*Database, *sql.DB) {
+	t.Helper()
+	d, db, err := Open(t.Context(), name, t.TempDir())
+	Check(t, err)
+	t.Cleanup(func() { _ = d.Drop(db) })
+	return d, db
+}
+
+// StoreForTest opens a store on the named database until the test has ended.
+func StoreForTest(t T, name string) *sqlstore.Store {
+	t.Helper()
+	d, db := ForTest(t, name)
+	s, err := d.Store(t.Context(), db)
+	Check(t, err)
+	return s
 }
 
 // connections bounds each pool: several processes share a server.

@@ -3,7 +3,6 @@ package databases
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -15,9 +14,6 @@ import (
 	"syscall"
 	"time"
 )
-
-// ErrNoServer says that the binaries of a server are not on this machine.
-var ErrNoServer = errors.New("the server's binaries are not installed")
 
 // Server is a database server of a test's own, which it may kill.
 type Server struct {
@@ -32,13 +28,14 @@ type Server struct {
 	said    *bytes.Buffer // of the last start; read when it has ended
 }
 
-// NewServer makes an empty server in a directory of its own, and starts it. The settings are the server's own, "name=value".
-func NewServer(ctx context.Context, name string, settings ...string) (s *Server, err error) {
+// NewServer makes an empty server in a directory of its own, and starts it. The settings are the server's own, "name=value". Without the
+// server's binaries the error is a *MissingError.
+func NewServer(ctx context.Context, name string, settings ...string) (_ *Server, err error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	s = &Server{Database: &Database{Name: name, Table: "steadfast_calls"}}
+	s := &Server{Database: &Database{Name: name, Table: "steadfast_calls"}}
 	if s.dir, err = os.MkdirTemp("", "steadfast-"+name+"-"); err != nil {
 		return nil, err
 	}
@@ -78,14 +75,20 @@ func freePort() (int, error) {
 	return port, l.Close()
 }
 
+// notInstalled says which packages have the server that a test wants to begin.
+func notInstalled(name string, err error) error {
+	packages := map[string]string{Postgres: "postgresql and libpq-dev", MariaDB: "mariadb-server"}
+	return &MissingError{Service: name, Remedy: "the test begins a server of its own, install " + packages[name], Err: err}
+}
+
 func (s *Server) preparePostgres(ctx context.Context, port int) error {
 	out, err := exec.CommandContext(ctx, "pg_config", "--bindir").Output()
 	bin := strings.TrimSpace(string(out))
 	if err != nil {
-		return fmt.Errorf("%w: pg_config: %w", ErrNoServer, err)
+		return notInstalled(Postgres, fmt.Errorf("pg_config: %w", err))
 	}
 	if _, err := os.Stat(filepath.Join(bin, "initdb")); err != nil {
-		return fmt.Errorf("%w: %w", ErrNoServer, err)
+		return notInstalled(Postgres, err)
 	}
 	if err := s.runAs("postgres"); err != nil {
 		return err
@@ -104,10 +107,10 @@ func (s *Server) preparePostgres(ctx context.Context, port int) error {
 func (s *Server) prepareMariaDB(ctx context.Context, port int) error {
 	install, err := exec.LookPath("mariadb-install-db")
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNoServer, err)
+		return notInstalled(MariaDB, err)
 	}
 	if s.program, err = exec.LookPath("mariadbd"); err != nil {
-		return fmt.Errorf("%w: %w", ErrNoServer, err)
+		return notInstalled(MariaDB, err)
 	}
 	if err := s.runAs("mysql"); err != nil {
 		return err
@@ -131,7 +134,7 @@ func (s *Server) runAs(name string) error {
 	}
 	u, err := user.Lookup(name)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNoServer, err)
+		return notInstalled(s.Database.Name, err)
 	}
 	uid, err := strconv.Atoi(u.Uid)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/steadfast-go/steadfast/idempotency"
+	"github.com/steadfast-go/steadfast/internal/torture/databases"
 	"github.com/steadfast-go/steadfast/store/sqlstore"
 )
 
@@ -54,7 +55,7 @@ func eachDump(t *testing.T, test func(t *testing.T, age time.Duration, s *sqlsto
 			for _, age := range []time.Duration{2 * time.Minute, 365 * 24 * time.Hour} {
 				t.Run(fmt.Sprint(filepath.Base(version), " ", name, " ", age), func(t *testing.T) {
 					t.Parallel()
-					d, db := open(t, name)
+					d, db := databases.ForTest(t, name)
 					load(t, name, filepath.Join(version, file), db, d.Table, age)
 					s, err := d.Store(t.Context(), db) // which brings the table up to date
 					if err != nil {

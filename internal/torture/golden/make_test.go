@@ -198,7 +198,7 @@ func TestMake(t *testing.T) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(dumps)) {
 		t.Run(name, func(t *testing.T) {
-			d, db := open(t, name)
+			d, db := databases.ForTest(t, name)
 			s, err := d.Store(t.Context(), db)
 			if err != nil {
 				t.Fatal(err)
@@ -215,17 +215,3 @@ func TestMake(t *testing.T) {
 
 // dumps are the files of a version.
 var dumps = map[string]string{databases.SQLite: "sqlite.sql", databases.Postgres: "postgres.sql", databases.MariaDB: "mysql.sql"}
-
-func open(t *testing.T, name string) (*databases.Database, *sql.DB) {
-	t.Helper()
-	d, db, err := databases.Open(t.Context(), name, t.TempDir())
-	var missing *databases.MissingError
-	switch {
-	case errors.As(err, &missing) && !missing.Required():
-		t.Skip(err)
-	case err != nil:
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = d.Drop(db) })
-	return d, db
-}

@@ -1,7 +1,6 @@
 package kill_test
 
 import (
-	"errors"
 	"os"
 	"testing"
 
@@ -19,13 +18,7 @@ func TestMain(m *testing.M) {
 func run(t *testing.T, c kill.Config) *report.Line {
 	t.Helper()
 	line, err := kill.Run(t.Context(), c)
-	var missing *databases.MissingError
-	switch {
-	case errors.As(err, &missing) && !missing.Required():
-		t.Skip(err)
-	case err != nil:
-		t.Fatal(err)
-	}
+	databases.Check(t, err)
 	t.Log(line)
 	return line
 }

@@ -2,7 +2,6 @@ package linear_test
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -32,20 +31,7 @@ func TestLinear(t *testing.T) {
 	for _, name := range []string{databases.SQLite, databases.Postgres, databases.MariaDB} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d, db, err := databases.Open(t.Context(), name, t.TempDir())
-			var missing *databases.MissingError
-			switch {
-			case errors.As(err, &missing) && !missing.Required():
-				t.Skip(err)
-			case err != nil:
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = d.Drop(db) })
-			store, err := d.Store(t.Context(), db)
-			if err != nil {
-				t.Fatal(err)
-			}
-			line := run(t, store, name, 500)
+			line := run(t, databases.StoreForTest(t, name), name, 500)
 			t.Log(line)
 			if !line.OK() {
 				t.Error("see above")

@@ -2,7 +2,6 @@ package machine_test
 
 import (
 	crypto "crypto/rand"
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -44,20 +43,7 @@ func TestStore(t *testing.T) {
 	for _, name := range []string{databases.SQLite, databases.Postgres, databases.MariaDB} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d, db, err := databases.Open(t.Context(), name, t.TempDir())
-			var missing *databases.MissingError
-			switch {
-			case errors.As(err, &missing) && !missing.Required():
-				t.Skip(err)
-			case err != nil:
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = d.Drop(db) })
-			store, err := d.Store(t.Context(), db)
-			if err != nil {
-				t.Fatal(err)
-			}
-			answers(t, store)
+			answers(t, databases.StoreForTest(t, name))
 		})
 	}
 }

@@ -2,7 +2,6 @@ package winner_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 
 	"github.com/steadfast-go/steadfast/idempotency"
@@ -29,20 +28,7 @@ func TestWinner(t *testing.T) {
 	for _, name := range []string{databases.SQLite, databases.Postgres, databases.MariaDB} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d, db, err := databases.Open(t.Context(), name, t.TempDir())
-			var missing *databases.MissingError
-			switch {
-			case errors.As(err, &missing) && !missing.Required():
-				t.Skip(err)
-			case err != nil:
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = d.Drop(db) })
-			store, err := d.Store(t.Context(), db)
-			if err != nil {
-				t.Fatal(err)
-			}
-			run(t, store, name, 2, 64)
+			run(t, databases.StoreForTest(t, name), name, 2, 64)
 		})
 	}
 }

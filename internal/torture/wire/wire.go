@@ -42,9 +42,6 @@ func Run(ctx context.Context, c Config) (*report.Line, error) {
 	name, each := c.Store, c.Each
 	line := report.Begin("wire", name)
 	server, err := databases.NewServer(ctx, name)
-	if errors.Is(err, databases.ErrNoServer) {
-		return line.Skip("%v", err), nil
-	}
 	if err != nil {
 		return nil, err
 	}

@@ -13,13 +13,8 @@ import (
 func run(t *testing.T, c wire.Config) *report.Line {
 	t.Helper()
 	line, err := wire.Run(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	databases.Check(t, err)
 	t.Log(line)
-	if line.Skipped != "" {
-		t.Skip(line.Skipped)
-	}
 	return line
 }
 
