@@ -54,11 +54,15 @@ func (e *engine) outside(ctx context.Context, l Lease, o Outcome) (rec Record, e
 	return rec, err
 }
 
-// reportMoved tells the hook of a transition from outside, unless the record was there before.
+// reportMoved tells the hook of a transition by a verdict, unless the record was there before.
 func (e *engine) reportMoved(rec *Record, began time.Time) {
 	if rec.SettledAt <= time.Since(began) || rec.State == StateScheduled {
-		hook(e.hooks.Settled, SettledEvent{ID: rec.ID, State: rec.State, Late: rec.Late, Attempts: rec.Attempts, Age: rec.Created})
+		e.reportSettled(rec)
 	}
+}
+
+func (e *engine) reportSettled(rec *Record) {
+	hook(e.hooks.Settled, SettledEvent{ID: rec.ID, State: rec.State, Late: rec.Late, Attempts: rec.Attempts, Age: rec.Created})
 }
 
 // verdict applies an answer from outside.

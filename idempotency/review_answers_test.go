@@ -151,6 +151,22 @@ func TestReviewSettledHookOncePerTransition(t *testing.T) {
 	}
 }
 
+// The answer that a webhook has overtaken moves nothing.
+func TestReviewSettledHookBesideAWebhook(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var states recorder[string]
+		c := blind(&provider{script: []step{after(2*time.Second, pay)}})
+		c.Hooks.Settled = func(e idempotency.SettledEvent) { states.add(e.State.String()) }
+		w := wrap(t, newStore(), c)
+		did := goDo(t.Context(), w, "k", book)
+		time.Sleep(time.Second)
+		_, err := w.Settle(t.Context(), "k", idempotency.Happened(paid(book, 1)))
+		require.NoError(t, err)
+		require.NoError(t, (<-did).err)
+		require.Equal(t, []string{"succeeded"}, states.all())
+	})
+}
+
 // H14: lines of the provider's list that carry no key of ours speak of different charges. Each that happened is reported.
 func TestReviewReconcileReportsEveryKeylessLine(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -75,6 +75,7 @@ func (r *run) known(o *Outcome) Record {
 func (r *run) record(l *Lease, o *Outcome, c *claim) error {
 	e := r.e
 	o.NotifyIn = e.leaseFor
+	began := time.Now()
 	err := e.settleOnce(r.base(), l, o, &r.rec)
 	if err != nil && !isRuling(err) {
 		if c != nil {
@@ -82,8 +83,12 @@ func (r *run) record(l *Lease, o *Outcome, c *claim) error {
 		}
 		err = r.recordLater(l, o, err)
 	}
-	if err == nil {
-		hook(e.hooks.Settled, SettledEvent{ID: r.id, State: r.rec.State, Late: r.rec.Late, Attempts: r.rec.Attempts, Age: r.rec.Created})
+	switch {
+	case err != nil:
+	case l.Token == Token{}:
+		e.reportMoved(&r.rec, began)
+	default:
+		e.reportSettled(&r.rec)
 	}
 	return err
 }
