@@ -271,7 +271,9 @@ func (e *ReplyError) Error() string {
 		b.WriteString(": " + e.Message)
 	}
 	if e.Err != nil {
-		b.WriteString(": " + e.Err.Error())
+		if text := e.Err.Error(); e.Message == "" || !strings.Contains(text, e.Message) { // an SDK's error often repeats the whole answer
+			b.WriteString(": " + text)
+		}
 	}
 	return b.String()
 }
