@@ -67,12 +67,12 @@ func TestReload(t *testing.T) {
 		b.checkout(p.url)
 		b.click(pay, 1)
 		p.arrived(t, 1)
-		b.do(chromedp.Reload()) // the page that still says "Paying…": the basket is ordered by now
+		b.reload() // the page that still says "Paying…": the basket is ordered by now
 		b.reads("already being paid: you were not charged again")
 		assert.Equal(t, "/orders/"+first, b.at())
 		b.shoot("shop-reloaded")
 		b.says("pending")
-		b.do(chromedp.Reload())
+		b.reload()
 		b.says("pending")
 		answer()
 		b.says("shipped")
@@ -86,7 +86,7 @@ func TestReload(t *testing.T) {
 		b.load(n.url)
 		b.click(pay, 1)
 		n.arrived(t, 1)
-		b.do(chromedp.Reload())
+		b.reload()
 		b.says("open") // waiting for your payment, it says
 		b.click(pay, 1)
 		n.arrived(t, 2)

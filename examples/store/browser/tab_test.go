@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long a page may take to say what a test waits for: on a busy machine, long.
-const patience = 40 * time.Second
+const patience = 2 * time.Minute
 
 // tab is a customer's window.
 type tab struct {
@@ -91,6 +91,18 @@ func (b tab) do(steps ...chromedp.Action[chromedp.Void]) {
 func (b tab) load(url string) {
 	b.Helper()
 	b.do(chromedp.Navigate(url))
+}
+
+// reload loads the page again. A browser that is about to leave it may give up both.
+func (b tab) reload() {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	_, err := chromedp.Run(ctx, chromedp.Reload())
+	for err != nil && strings.Contains(err.Error(), "net::ERR_ABORTED") {
+		_, err = chromedp.Run(ctx, chromedp.Reload())
+	}
+	require.NoError(b, err)
 }
 
 // press clicks at an element with the mouse, and goes on when another page has come of it.

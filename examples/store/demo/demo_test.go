@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -22,17 +23,30 @@ func TestBothShops(t *testing.T) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
 			report, err := demo.Play(t.Context(), demo.Scenarios(), seed, speed)
+			if errors.Is(err, context.DeadlineExceeded) { // a demo second was too short for this machine
+				t.Logf("at %d demo seconds a second: %v: again, slowly", speed, err)
+				report, err = demo.Play(t.Context(), demo.Scenarios(), seed, speed/10)
+			}
 			require.NoError(t, err)
 			require.Equal(t, seed, report.Seed)
 			for _, o := range report.Scenarios {
 				replay := fmt.Sprintf("go run ./examples/store demo -scenario %s -seed %d", o.Name, seed)
 				checkNaive(t, o, replay)
 				checkProtected(t, o, replay)
-				if o.Disturbed {
-					t.Logf("%s: the machine was too busy, times are not judged", o.Name)
+				wrong := wrongTimes(o)
+				if wrong == "" || o.Disturbed {
 					continue
 				}
-				checkTimes(t, o, replay)
+				t.Logf("%s, at %d demo seconds a second: %s: again, slowly", o.Name, speed, wrong)
+				scenario, err := demo.Select(o.Name)
+				require.NoError(t, err)
+				again, err := demo.Play(t.Context(), scenario, seed, speed/10)
+				require.NoError(t, err)
+				if slow := again.Scenarios[0]; slow.Disturbed {
+					t.Logf("%s: the machine is too busy, times are not judged", o.Name)
+				} else {
+					assert.Empty(t, wrongTimes(slow), replay)
+				}
 			}
 		})
 	}
@@ -64,23 +78,25 @@ func checkProtected(t *testing.T, o demo.Outcome, replay string) {
 	assert.Equal(t, emails, p.Emails, replay)
 }
 
-func checkTimes(t *testing.T, o demo.Outcome, replay string) {
-	t.Helper()
+// wrongTimes says what a run shows that it should not, if the machine had time for it.
+func wrongTimes(o demo.Outcome) string {
 	const limit = 5000
-	assert.LessOrEqual(t, o.Protected.FirstAnswerMS, int64(limit), "the shop answers after 3 s at most: %s", replay)
-	assert.GreaterOrEqual(t, o.Protected.FirstAnswerMS, int64(0), replay)
-	switch o.Name {
-	case "happy", "declined":
-		assert.Equal(t, 1, o.Naive.Charges, "nothing goes wrong here: %s", replay)
-	case "slow":
-		assert.Equal(t, 1, o.Naive.Charges, replay)
-		assert.Zero(t, o.Naive.Emails, replay)
-		assert.Empty(t, o.Naive.Told, "the customer is gone before the bank answers: %s", replay)
-		assert.Equal(t, []string{"pending", "shipped"}, o.Protected.Told, replay)
-	case "outage":
-		assert.Zero(t, o.Naive.Charges, "the customer gives up before the bank is back: %s", replay)
-		assert.Equal(t, "paused", o.Protected.Told[0], "the breaker opens within the 3 s: %s", replay)
+	told := strings.Join(o.Protected.Told, " ")
+	switch {
+	case o.Protected.FirstAnswerMS < 0 || o.Protected.FirstAnswerMS > limit:
+		return fmt.Sprintf("the shop answers after 3 s at most, and took %d ms", o.Protected.FirstAnswerMS)
+	case (o.Name == "happy" || o.Name == "declined" || o.Name == "slow") && o.Naive.Charges != 1:
+		return fmt.Sprintf("the naive shop charges once, and charged %d times", o.Naive.Charges)
+	case o.Name == "slow" && (o.Naive.Emails > 0 || len(o.Naive.Told) > 0):
+		return "the naive shop's customer is gone before the bank answers, and was told"
+	case o.Name == "slow" && told != "pending shipped":
+		return "the customer is told pending and shipped, and was told " + told
+	case o.Name == "outage" && o.Naive.Charges > 0:
+		return "the naive shop's customer gives up before the bank is back, and was charged"
+	case o.Name == "outage" && o.Protected.Told[0] != "paused":
+		return "the breaker opens within the 3 s, and the customer was told " + told
 	}
+	return ""
 }
 
 func TestSeedsGiveOtherTimes(t *testing.T) {
