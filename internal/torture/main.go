@@ -42,6 +42,7 @@ type options struct {
 	short bool
 	store string
 	kills int
+	runs  int
 	soak  time.Duration
 	seed  uint64
 }
@@ -85,6 +86,7 @@ func main() {
 	flag.BoolVar(&o.short, "short", false, "the sizes that CI runs")
 	flag.StringVar(&o.store, "store", "", "this store only: memory, sqlite, postgres or mariadb")
 	flag.IntVar(&o.kills, "kills", 0, "kill so many processes, or servers, for each store")
+	flag.IntVar(&o.runs, "runs", 0, "make so many histories (linear), or rounds (winner), on each store")
 	flag.DurationVar(&o.soak, "for", 0, "how long soak runs on each store")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of what is drawn at random; what threads and processes do is not")
 	asJSON := flag.Bool("json", false, "print an object per line")
@@ -117,8 +119,8 @@ func check(o options, wanted []string) error {
 	if o.store != "" && !slices.Contains(all, o.store) {
 		return fmt.Errorf("torture: -store is %q: use %s", o.store, strings.Join(all, ", "))
 	}
-	if o.kills < 0 || o.soak < 0 {
-		return errors.New("torture: -kills and -for must not be negative")
+	if o.kills < 0 || o.runs < 0 || o.soak < 0 {
+		return errors.New("torture: -kills, -runs and -for must not be negative")
 	}
 	return nil
 }
@@ -194,21 +196,13 @@ func sigkill(ctx context.Context, o options, print func(*report.Line)) error {
 		databases.SQLite: o.size(300, 1000), databases.Postgres: o.size(200, 500), databases.MariaDB: o.size(100, 250),
 	}
 	return each(o, served, "sigkill", print, func(store string) (*report.Line, error) {
-		n := kills[store]
-		if o.kills > 0 {
-			n = o.kills
-		}
-		return kill.Run(ctx, kill.Config{Store: store, Kills: n, Seed: o.seed})
+		return kill.Run(ctx, kill.Config{Store: store, Kills: cmp.Or(o.kills, kills[store]), Seed: o.seed})
 	})
 }
 
 func databaseCrash(ctx context.Context, o options, print func(*report.Line)) error {
 	return each(o, served, "crash", print, func(store string) (*report.Line, error) {
-		n := o.size(2, 20)
-		if o.kills > 0 {
-			n = o.kills
-		}
-		return crash.Run(ctx, crash.Config{Store: store, Kills: n})
+		return crash.Run(ctx, crash.Config{Store: store, Kills: cmp.Or(o.kills, o.size(2, 20))})
 	})
 }
 
@@ -263,14 +257,14 @@ func onStores(
 
 func linearizability(ctx context.Context, o options, print func(*report.Line)) error {
 	return onStores(ctx, o, "linear", print, func(s idempotency.Store, store string) (*report.Line, error) {
-		return linear.Run(ctx, s, store, o.size(1, 50), o.size(20_000, 100_000), o.seed)
+		return linear.Run(ctx, s, store, cmp.Or(o.runs, o.size(1, 50)), o.size(20_000, 100_000), o.seed)
 	})
 }
 
 func oneWinner(ctx context.Context, o options, print func(*report.Line)) error {
 	for _, callers := range []int{64, 1000} {
 		err := onStores(ctx, o, "winner", print, func(s idempotency.Store, store string) (*report.Line, error) {
-			return winner.Run(ctx, s, store, o.size(100, 1000), callers)
+			return winner.Run(ctx, s, store, cmp.Or(o.runs, o.size(100, 1000)), callers)
 		})
 		if err != nil {
 			return err
