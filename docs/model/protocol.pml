@@ -140,13 +140,15 @@ bit atAnEnd = 1;       /* nothing is left to do, or nothing that section 5 allow
 
 /* What the checks remember. */
 unsigned settled : 4;  /* the state that was final */
+bit told;              /* OnSettled is told that the call is abandoned */
 bit quietly;           /* somebody who was alone was told ErrNotSent, and nobody has used the key since */
 
 /* The names of the promises, for the text of a violated assertion. They cost no memory. */
 hidden byte view;      /* VIEW, within one step */
 
 hidden byte P1_one_at_a_time, P1_charged_twice, P2_settled_is_final, P4_known_is_never_lost, P4_success_contradicted,
-	P9_charged_after_told_no, P9_not_sent_was_a_lie, P9_charged_after_not_sent;
+	P9_charged_after_told_no, P9_not_sent_was_a_lie, P9_charged_after_not_sent,
+	S4_told_once;
 
 #include "record.pml"
 #include "rules.pml"

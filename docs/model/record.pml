@@ -22,6 +22,12 @@
 
 /* Whoever saw the fence from before has seen another record. */
 inline newFence() {
+	unseen();
+	moved()
+}
+
+/* So has who saw it lapsed, once it is not: a claim names both. */
+inline unseen() {
 	P[0].seen = 0;
 #if N > 1
 	P[1].seen = 0;
@@ -29,8 +35,7 @@ inline newFence() {
 #if N > 2
 	P[2].seen = 0;
 #endif
-	copySeen = 0;
-	moved()
+	copySeen = 0
 }
 
 /* A negative verdict from outside names fence and state that it saw (judge): one that is in the making is worthless now. */
@@ -60,7 +65,11 @@ inline At() {
 		:: sending -> ambiguous = 1
 		:: else
 		fi;
-		due = 1; rest()
+		if
+		:: cancelWanted -> tell()
+		:: else
+		fi;
+		due = 1; rest(); unseen()
 	:: else
 	fi
 }
@@ -68,6 +77,19 @@ inline At() {
 /* (*Record).rest, apart from the state itself. */
 inline rest() {
 	from = ABSENT; sending = 0; cancelWanted = 0; lapsed = 0
+}
+
+/*
+ * (*Record).mark, of a call that comes to be abandoned: OnSettled is told of each state once. (What is final is told once because it
+ * is reached once; that it is told again with Late, because late never ends.)
+ */
+inline tell() {
+	if
+	:: st == ABANDONED && !late ->
+		assert(S4_told_once || !told);
+		told = 1
+	:: else
+	fi
 }
 
 /* (*Record).forget: what was sent so far is known to have had no effect. */
@@ -155,6 +177,14 @@ inline Settle(p) {
 	:: from == ABANDONED && st == SUCCEEDED -> st = ABANDONED; late = 1; due = 0
 	:: else -> due = P[p].due
 	fi;
+	if
+	:: cancelWanted || !(from == ABANDONED && P[p].out == ABANDONED) -> tell()
+	:: else
+	fi;
+	if
+	:: lapsed -> unseen()
+	:: else
+	fi;
 	rest();
 #ifdef M_ACCEPTED_FORGETS_AMBIGUITY
 	ambiguous = P[p].amb && st != ACCEPTED;
@@ -183,10 +213,17 @@ inline happened() {
 	fi
 }
 
+/* A call that has been given up, and told, runs if somebody only asks about it. */
+#ifdef M_ABANDONED_CANCELLED_AGAIN
+#define GIVEN_UP    0
+#else
+#define GIVEN_UP    (from == ABANDONED)
+#endif
+
 /* (*Record).cancel; where there is no record, the tombstone that Acquire writes. */
 inline cancel() {
 	if
-	:: VIEW == RUNNING -> cancelWanted = 1
+	:: VIEW == RUNNING && !GIVEN_UP -> cancelWanted = 1
 	:: VIEW == ABSENT || VIEW == FREE || VIEW == SCHEDULED ->
 		At();
 		st = CANCELLED; rest(); token = 0;
@@ -194,6 +231,7 @@ inline cancel() {
 	:: VIEW == ACCEPTED || VIEW == UNKNOWN ->
 		At();
 		st = ABANDONED; rest(); token = 0; due = ASK;
+		tell();
 		moved()
 	:: else -> skip
 	fi

@@ -41,7 +41,7 @@ c_code {
 		if (now.copy && !(now.copyNames ? now.copySeen : now.st == ABSENT)) { now.copy = 0; now.copyNames = 0; now.copySeen = 0; }
 		if (view >= SUCCEEDED) {
 			now.ambiguous = 0; now.replayedError = 0; now.last = NEVER; now.due = 0;
-			now.copy = 0; now.copyNames = 0; now.copySeen = 0; now.gaveUp = 0; now.quietly = 0;
+			now.copy = 0; now.copyNames = 0; now.copySeen = 0; now.gaveUp = 0; now.quietly = 0; now.told = 0;
 		} else if (view == ABANDONED && (now.st != RUNNING || now.lapsed)) {
 			now.ambiguous = 0; now.replayedError = 0;
 		} else if (view == ACCEPTED) {

@@ -134,7 +134,7 @@ inline start() {
 }
 
 /* outside.go: cancel */
-#define CANCELLABLE   (CANCEL && FAULTS && VIEW < ABANDONED && !(VIEW == RUNNING && cancelWanted))
+#define CANCELLABLE   (CANCEL && FAULTS && VIEW < ABANDONED && !(VIEW == RUNNING && (cancelWanted || GIVEN_UP)))
 inline cancels() { printf("a caller: Cancel\n"); cancel(); checks() }
 
 /* outside.go: verdict. A webhook tells of a success, as often as it likes. */
