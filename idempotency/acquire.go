@@ -29,7 +29,7 @@ func (r *run) acquire(f *flight, fence uint64, sending bool) (*claim, error) {
 	}
 	began := time.Now()
 	if err := e.claim(r.base(), &cl, &r.rec); err != nil {
-		if !isRuling(err) {
+		if !isRuling(err) && !isFinal(err) {
 			e.disown(cl)
 		}
 		return nil, err
@@ -47,7 +47,7 @@ func (e *engine) claim(ctx context.Context, cl *Claim, rec *Record) (err error) 
 		if err == nil || isRuling(err) || isFinal(err) || ctx.Err() != nil {
 			break
 		}
-		if !sleep(e.backoff(n), e.closing) {
+		if !sleep(e.backoff(n), ctx.Done(), e.closing) {
 			break
 		}
 	}

@@ -36,7 +36,9 @@ func (r *run) work(c *claim) (more bool, err error) {
 		o = r.giveUp(&r.rec)
 	default:
 		o = r.e.rest(&r.rec, r.rec.Ambiguous, r.e.dueIn(Never, &r.rec))
-		o.Message = cmp.Or(o.Message, "the process that made the last attempt has not reported its outcome")
+		if o.State == StateUnknown {
+			o.Message = cmp.Or(o.Message, "the process that made the last attempt has not reported its outcome")
+		}
 	}
 	err = r.settle(c, &o)
 	return more && !r.rec.State.Settled(), err

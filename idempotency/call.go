@@ -115,7 +115,8 @@ type Call[In, Out any] struct {
 
 	// OnSettled is told of every call that settles or is abandoned, whoever learned of it: this process, another one, a
 	// webhook, an operator. See [Settled]. Until it has returned nil, Run calls it again; an error does not undo the
-	// outcome. It must not take longer than Lease; a Do that made the call returns after it.
+	// outcome. It must not take longer than Lease, nor, on a store with transactions, than a quarter of Lease or 2 s, whatever is
+	// less: its context ends then, and it is called again. A Do that made the call returns after it.
 	//
 	// On a store with transactions ([TxSettler]) it runs in the settling transaction, and its effects there happen exactly
 	// once. Elsewhere it is called at least once: start what follows first, under keys derived from this call's

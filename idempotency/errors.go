@@ -30,7 +30,7 @@ var (
 	ErrExpired = errors.New("idempotency: the call succeeded, its value is no longer kept")
 	// ErrValueOmitted: the call succeeded, with a value that could not be stored (too large, or not encodable).
 	ErrValueOmitted = errors.New("idempotency: the call succeeded, its value could not be stored")
-	// ErrStore: the store could not be asked. Nothing was sent by this call.
+	// ErrStore: the store could not be asked. Do has sent nothing; what else was asked for may have been done.
 	ErrStore = errors.New("idempotency: the store failed")
 	// ErrClosed: the wrapper was closed.
 	ErrClosed = errors.New("idempotency: the wrapper is closed")
@@ -101,7 +101,7 @@ func (e *UnknownError) RetryAfter() time.Duration { return e.after }
 
 // UnrecordedError says that an outcome is known and could not be recorded in time. It is returned beside the value, if
 // there is one; recording goes on in the background for Call.SettleFor. Until it is recorded, other callers and
-// processes will find the call unknown.
+// processes find the call running and, once its lease has run out, unknown.
 type UnrecordedError struct {
 	ID    ID
 	State State // what is to be recorded

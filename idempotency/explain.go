@@ -29,6 +29,9 @@ func (e *engine) explain(rec *Record, cause error) error {
 	case StateCancelled:
 		return ErrCancelled
 	case StateFree:
+		if cause == nil && rec.Message != "" { // not this time, but the last
+			cause = errors.New(rec.Message)
+		}
 		return &notSentYet{hidden{cause}}
 	case StateAbsent, StateUnknown, StateAbandoned:
 		after := time.Duration(0)

@@ -137,7 +137,9 @@ func (e *engine) settleOnce(base context.Context, l *Lease, o *Outcome, rec *Rec
 func (e *engine) settleTx(base context.Context, l *Lease, o *Outcome, rec *Record) (refused, err error) {
 	settled, err := op(base, e, "SettleTx", func(ctx context.Context) (Record, error) {
 		rec, err := e.tx.SettleTx(ctx, *l, *o, func(ctx context.Context, rec Record) error {
-			refused = guard(func() error { return e.onSettled(ctx, &rec) })
+			if refused = guard(func() error { return e.onSettled(ctx, &rec) }); refused == nil {
+				refused = ctx.Err() // it took too long: the transaction cannot be committed any more
+			}
 			return refused
 		})
 		if refused != nil {

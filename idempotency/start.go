@@ -1,6 +1,9 @@
 package idempotency
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // start schedules a call.
 func (e *engine) start(ctx context.Context, key flightKey, request []byte) (Record, error) {
@@ -21,6 +24,10 @@ func (e *engine) start(ctx context.Context, key flightKey, request []byte) (Reco
 		}
 		cl.Fence, cl.Lapsed, cl.Token = rec.Fence, rec.Lapsed, newToken()
 		err = e.claim(ctx, &cl, &rec)
+		if errors.Is(err, ErrNoRecord) { // purged since
+			cl.Fence, cl.Token = 0, newToken()
+			err = e.claim(ctx, &cl, &rec)
+		}
 	}
 	if err != nil {
 		return rec, err
@@ -28,7 +35,7 @@ func (e *engine) start(ctx context.Context, key flightKey, request []byte) (Reco
 	if err := e.belongs(&rec, key.fingerprint); err != nil {
 		return rec, err
 	}
-	if rec.State == StateRunning && rec.From == StateFree && !rec.Started { // a Do has it, and may give it back
+	if rec.State == StateFree || rec.State == StateRunning && rec.From == StateFree && !rec.Started { // a Do has it, and may give it back
 		return rec, &PendingError{ID: key.id, State: rec.State, after: e.poll}
 	}
 	e.hint()

@@ -140,7 +140,7 @@ type ClaimMode uint8
 const (
 	// ClaimRun claims the record for attempts (Sending) or for asking.
 	ClaimRun ClaimMode = iota
-	// ClaimSchedule commits to the call without claiming it.
+	// ClaimSchedule commits to the call without claiming it. It is due at once, or when the free record may be claimed.
 	ClaimSchedule
 	// ClaimTombstone writes StateCancelled, so that the key can never be sent.
 	ClaimTombstone
@@ -150,7 +150,7 @@ const (
 //
 // With Fence zero it applies only where no record exists. Any other Fence must be the one that the caller saw on the
 // record, with Lapsed as the caller saw it; and the record must be at rest: free, scheduled, accepted, unknown or abandoned (also by a
-// lapsed claim), due, neither Late nor marked to notify, and, for ClaimSchedule and ClaimTombstone, free. So a delayed copy of a claim
+// lapsed claim), neither Late nor marked to notify, for ClaimRun due (or free with Due Never), and for ClaimSchedule and ClaimTombstone free. So a delayed copy of a claim
 // can never bring back a record that has moved on, not even where the owner of a lapsed claim has come back and settled it.
 type Claim struct {
 	ID      ID

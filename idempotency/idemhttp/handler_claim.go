@@ -78,11 +78,11 @@ func (m *middleware) acquire(r *http.Request, c *call, fence uint64, rec *idempo
 	c.began = time.Now()
 	for n := 1; n <= tries; n++ {
 		*rec, err = op(r.Context(), m, "Acquire", func(ctx context.Context) (idempotency.Record, error) { return m.store.Acquire(ctx, cl) })
-		if err == nil || isRuling(err) || n < tries && !wait(backoff(n), r.Context().Done()) {
+		if err == nil || isRuling(err) || isFinal(err) || n < tries && !wait(backoff(n), r.Context().Done()) {
 			break
 		}
 	}
-	if err != nil && !isRuling(err) {
+	if err != nil && !isRuling(err) && !isFinal(err) {
 		m.disown(r.Context(), cl)
 	}
 	return err

@@ -37,6 +37,12 @@ func isRuling(err error) bool {
 	return errors.Is(err, idempotency.ErrNoRecord) || errors.Is(err, idempotency.ErrLeaseLost) || errors.Is(err, idempotency.ErrConflict)
 }
 
+// isFinal says that the store must not be asked again (see idempotency.Store).
+func isFinal(err error) bool {
+	var f interface{ Final() bool }
+	return errors.As(err, &f) && f.Final()
+}
+
 // guard runs code that is not ours and turns a panic into an error.
 func guard(fn func() error) (err error) {
 	defer func() {

@@ -121,7 +121,7 @@ func pool(t testing.TB, driver, dsn string) *sql.DB {
 func service(t testing.TB, name, driver, dsn string) *sql.DB {
 	t.Helper()
 	db := pool(t, driver, dsn)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if err := db.PingContext(ctx); err != nil {
 		if slices.Contains(strings.Split(os.Getenv("STEADFAST_REQUIRE"), ","), name) {

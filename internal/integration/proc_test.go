@@ -211,8 +211,8 @@ func (p *process) next() event {
 			p.t.Fatalf("process %q has ended, and more was to come", p.name)
 		}
 		return e
-	case <-time.After(2 * time.Minute):
-		p.t.Fatalf("process %q has said nothing for two minutes", p.name)
+	case <-time.After(6 * time.Minute):
+		p.t.Fatalf("process %q has said nothing for six minutes", p.name)
 	}
 	return event{}
 }

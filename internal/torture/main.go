@@ -1,5 +1,5 @@
 // Torture tries to break the library: it kills processes and databases, cuts connections, and checks what many clients see. It ends
-// with status 1 if anything was charged twice, lost or stuck. Without -short it takes most of a day; with it, minutes.
+// with status 1 if anything was charged twice, lost or stuck. Without -short it takes most of a day; with it, a quarter of an hour.
 //
 //	go run ./internal/torture -short                  all tests, a table
 //	go run ./internal/torture -short -json            an object per line

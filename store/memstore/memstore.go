@@ -146,8 +146,8 @@ func (s *Store) create(sh *shard, hash uint64, now record.Moment, c *idempotency
 	}
 	if n := s.count.Add(1); n > s.limit {
 		s.count.Add(-1)
-		return idempotency.Record{}, fmt.Errorf(
-			"%w: Config.MaxRecords is %d; call Purge, shorten Retention and StubFor, or allow more records", ErrFull, s.limit)
+		return idempotency.Record{}, record.Final(fmt.Errorf(
+			"%w: Config.MaxRecords is %d; call Purge, shorten Retention and StubFor, or allow more records", ErrFull, s.limit))
 	}
 	e := &entry{hash: hash, Record: record.New(now, c)}
 	sh.add(e)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/steadfast-go/steadfast/idempotency"
+	"github.com/steadfast-go/steadfast/store/internal/record"
 )
 
 // failed says which request failed. The contract's own answers stay as they are.
@@ -28,14 +29,8 @@ func failedIn(ctx context.Context, request string, err error) error {
 	if err == nil || Tx(ctx) == nil {
 		return err
 	}
-	return final{err}
+	return record.Final(err)
 }
-
-// final is an error after which the store must not be asked again (see idempotency.Store).
-type final struct{ error }
-
-func (f final) Unwrap() error { return f.error }
-func (final) Final() bool     { return true }
 
 // advice says what to do about a failure that has an answer.
 func advice(err error) string {

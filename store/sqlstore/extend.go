@@ -41,12 +41,14 @@ func (s *Store) Extend(ctx context.Context, leases []idempotency.Lease, d time.D
 				return err
 			}
 			defer done()
-			if !c.returns() {
-				standing, err = c.extendAndRead(ctx, some, d, sending)
-			} else {
+			if c.returns() {
 				standing, err = c.extend(ctx, some, d, sending)
+				return err
 			}
-			return err
+			return c.transact(ctx, func(c *conn) error {
+				standing, err = c.extendAndRead(ctx, some, d, sending)
+				return err
+			})
 		})
 		if err != nil {
 			return nil, failed("Extend", err)
@@ -136,11 +138,20 @@ func (c *conn) extend(
 }
 
 // extendAndRead is extend where no change returns rows: the clock is read before, and afterwards the leases that end when they
-// were made to end.
+// were made to end. The rows are locked first, so that another renewal of the same claim comes before or after it.
 func (c *conn) extendAndRead(
 	ctx context.Context, leases []idempotency.Lease, d time.Duration, sending bool,
 ) (map[idempotency.Lease]bool, error) {
 	padded := pad(leases)
+	var keys []any
+	for i := range padded {
+		keys = append(keys, keyArgs(&padded[i].ID)...)
+	}
+	read := statement{text: c.selected + " WHERE " + anyOf(c.dialect, len(padded), 1)}
+	locked := statement{text: read.text + " FOR UPDATE"}
+	if err := c.each(ctx, &locked, keys, func(row, record.Moment) {}); err != nil {
+		return nil, err
+	}
 	var clock int64
 	if err := scanOne(ctx, c.querier(), &clock, "SELECT "+nowIn(c.dialect)); err != nil {
 		return nil, err
@@ -150,11 +161,6 @@ func (c *conn) extendAndRead(
 	if _, err := c.exec(ctx, c.extending(len(padded)), slices.Insert(args, 0, any(clock))); err != nil {
 		return nil, err
 	}
-	var keys []any
-	for i := range padded {
-		keys = append(keys, keyArgs(&padded[i].ID)...)
-	}
-	read := statement{text: c.selected + " WHERE " + anyOf(c.dialect, len(padded), 1)}
 	standing := make(map[idempotency.Lease]bool, len(leases))
 	err := c.each(ctx, &read, keys, func(r row, _ record.Moment) {
 		standing[idempotency.Lease{ID: r.ID, Fence: r.Fence, Token: r.Token}] = r.leaseUntil() == any(end)

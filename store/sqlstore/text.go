@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/steadfast-go/steadfast/idempotency"
+	"github.com/steadfast-go/steadfast/store/internal/record"
 )
 
 // flavour is what the statements depend on.
@@ -22,7 +23,8 @@ type flavour struct {
 func (f flavour) fits(what string, data []byte) error {
 	const rest = 8 << 10 // whatever goes beside it
 	if f.packet > 0 && len(data)+rest > f.packet {
-		return fmt.Errorf("the %s has %d bytes, too many for the server's max_allowed_packet of %d: raise that, or lower Call.MaxBytes", what, len(data), f.packet)
+		return record.Final(fmt.Errorf("the %s has %d bytes, too many for the server's max_allowed_packet of %d: raise that, or lower Call.MaxBytes",
+			what, len(data), f.packet))
 	}
 	return nil
 }

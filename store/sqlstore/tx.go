@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+
+	"github.com/steadfast-go/steadfast/store/internal/record"
 )
 
 type txKey struct{}
@@ -33,6 +35,6 @@ func alone(ctx context.Context, request string) error {
 	if Tx(ctx) == nil {
 		return nil
 	}
-	return fmt.Errorf("sqlstore: %s cannot join the transaction that its context carries (sqlstore.WithTx): "+
-		"it is about an attempt, and no transaction may be open while the provider is called; use Start, or another context", request)
+	return record.Final(fmt.Errorf("sqlstore: %s cannot join the transaction that its context carries (sqlstore.WithTx): "+
+		"it is about an attempt, and no transaction may be open while the provider is called; use Start, or another context", request))
 }

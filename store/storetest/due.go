@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/steadfast-go/steadfast/idempotency"
 )
@@ -57,6 +58,23 @@ var dueRules = []rule{
 				h.at(s.String()+" never", s, idempotency.Never)
 			}
 			h.notDue("none of these has a next step that is due")
+		},
+	},
+	{
+		"ScheduledNoSoonerThanItRested",
+		"ClaimSchedule does not bring forward when a free record may be claimed; one whose next step was never is due at once",
+		func(h *harness) {
+			for key, rested := range map[string]time.Duration{"busy": long, "never": idempotency.Never} {
+				c := again(h.at(key, idempotency.StateFree, rested))
+				c.Mode = idempotency.ClaimSchedule
+				r := h.acquire(c)
+				h.state(r, idempotency.StateScheduled)
+				if rested == idempotency.Never {
+					h.must(r.Due <= 0, "%s: due in %v", key, r.Due)
+				} else {
+					h.must(about(r.Due, long), "%s: due in %v, want %v", key, r.Due, long)
+				}
+			}
 		},
 	},
 	{

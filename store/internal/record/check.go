@@ -13,7 +13,7 @@ import (
 type Checks string
 
 func (s Checks) errorf(format string, args ...any) error {
-	return fmt.Errorf(string(s)+": "+format, args...)
+	return Final(fmt.Errorf(string(s)+": "+format, args...))
 }
 
 // Call checks what every request names.

@@ -52,8 +52,11 @@ func (r *Record) acquire(now Moment, c *idempotency.Claim) {
 	r.Fence++ // so that whoever saw the free record cannot claim what it has become
 	r.Token = idempotency.Token{}
 	if c.Mode == idempotency.ClaimSchedule {
+		due := r.DueAt
 		r.rest(now, idempotency.StateScheduled)
-		r.DueAt = now
+		if r.DueAt = now; due != Never { // what the provider asked for still holds
+			r.DueAt = max(now, due)
+		}
 		return
 	}
 	r.rest(now, idempotency.StateCancelled)
