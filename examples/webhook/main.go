@@ -147,18 +147,14 @@ func hook(paying *charges, out io.Writer) http.Handler {
 			http.Error(w, "this is no event of the provider", http.StatusBadRequest)
 			return
 		}
-		var verdict idempotency.Verdict[receipt]
-		switch event.Type {
-		case stripe.EventTypePaymentIntentSucceeded:
-			verdict = idempotency.Happened(receipt{intent.ID})
-		case stripe.EventTypePaymentIntentPaymentFailed: // it may speak of an earlier attempt: a hint to ask, no more
-			verdict = idempotency.Declined[receipt]("declined", nil).ForRef(intent.ID)
-		default:
+		scope, id := intent.Metadata["scope"], intent.Metadata["id"]
+		if event.Type != stripe.EventTypePaymentIntentSucceeded || id == "" { // "failed" may speak of an earlier attempt: a reason to ask, no answer
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
 		_, _ = fmt.Fprintf(out, "the webhook says %s\n", event.Type)
-		if _, err := paying.For(intent.Metadata["scope"]).Settle(r.Context(), intent.Metadata["id"], verdict); err != nil {
+		_, err = paying.For(scope).Settle(r.Context(), id, idempotency.Happened(receipt{intent.ID}))
+		if err != nil && !errors.Is(err, idempotency.ErrNoRecord) && !errors.Is(err, idempotency.ErrConflict) { // those would stay: hooks are told of them
 			http.Error(w, "later", http.StatusServiceUnavailable)
 			return
 		}
