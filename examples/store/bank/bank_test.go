@@ -21,6 +21,9 @@ import (
 
 const lamp = "order-1"
 
+// patience is how long a test waits for something to happen: on a busy machine, long.
+const patience = 2 * time.Minute
+
 func open(t *testing.T, faults ...fakepay.Fault) (*fakepay.Server, *bank.Client) {
 	t.Helper()
 	return openWith(t, fakepay.Config{Scripts: map[string][]fakepay.Fault{lamp: faults}})
@@ -44,13 +47,18 @@ func openWith(t *testing.T, config fakepay.Config) (*fakepay.Server, *bank.Clien
 
 // soon is for cleaning up, when a test's own context has ended.
 func soon() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), 10*time.Second)
+	return context.WithTimeout(context.Background(), patience)
 }
 
 func wrap(t *testing.T, c *bank.Client) *idempotency.Wrapper[bank.Payment, bank.Receipt] {
 	t.Helper()
+	return wrapSend(t, c.Charge)
+}
+
+func wrapSend(t *testing.T, send func(context.Context, idempotency.Attempt, bank.Payment) (bank.Receipt, error)) *idempotency.Wrapper[bank.Payment, bank.Receipt] {
+	t.Helper()
 	charges, err := idempotency.Wrap(memstore.New(memstore.Config{}), idempotency.Call[bank.Payment, bank.Receipt]{
-		Name: "charge", Send: c.Charge, Timeout: 3 * time.Second, Retry: retry.Policy{Attempts: 1},
+		Name: "charge", Send: send, Timeout: patience, Retry: retry.Policy{Attempts: 1},
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -88,8 +96,22 @@ func TestRepliesMeanWhatIsCertain(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			provider, client := open(t, c.fault)
-			res, err := wrap(t, client).Do(t.Context(), "k", payment(c.card))
+			charged := make(chan struct{}, 1)
+			provider, client := openWith(t, fakepay.Config{
+				Scripts: map[string][]fakepay.Fault{lamp: {c.fault}}, OnEvent: func(fakepay.Event) { charged <- struct{}{} },
+			})
+			send := client.Charge
+			if c.fault.Cut == fakepay.CutHang { // nobody would wait that long
+				send = func(ctx context.Context, a idempotency.Attempt, p bank.Payment) (bank.Receipt, error) {
+					ctx, cancel := context.WithCancel(ctx)
+					go func() {
+						<-charged
+						cancel()
+					}()
+					return client.Charge(ctx, a, p)
+				}
+			}
+			res, err := wrapSend(t, send).Do(t.Context(), "k", payment(c.card))
 			assert.True(t, c.want(err), "got %v", err)
 			assert.Equal(t, 1, provider.Ledger().Totals.Attempts[fakepay.OpCharge], "one attempt is one request, net/http must not send it again")
 			if err == nil {

@@ -43,10 +43,11 @@ func TestWebhookBeforeTheAnswer(t *testing.T) {
 	t.Parallel()
 	var s *shop.Shop
 	opened, heard := make(chan struct{}), make(chan struct{})
+	hear := sync.OnceFunc(func() { close(heard) }) // there is one, which may be sent again
 	hears := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		<-opened
 		bank.Webhook("whsec", s.BankSays).ServeHTTP(w, r)
-		close(heard) // there is one
+		hear()
 	}))
 	t.Cleanup(hears.Close)
 	provider, err := fakepay.New(fakepay.Config{Webhook: fakepay.Webhook{URL: hears.URL, Secret: "whsec"}})

@@ -70,9 +70,11 @@ func TestOperatorAsksTheBank(t *testing.T) {
 		w := newWorld(t, db, quick(), fakepay.Config{Scripts: map[string][]fakepay.Fault{first: script}})
 		b := w.browser()
 		b.pay(b.fill("lamp"), "tok_visa")
-		p := w.asOperator(b, "/admin")
-		assert.Contains(t, p.body, "It may have happened")
-		assert.Regexp(t, `<circle class="bad"`, p.body)
+		var p page
+		require.Eventually(t, func() bool { // when the first attempt has ended
+			p = w.asOperator(b, "/admin")
+			return strings.Contains(p.body, "It may have happened") && strings.Contains(p.body, `<circle class="bad"`)
+		}, patience, look)
 		require.Eventually(t, func() bool { // between two attempts
 			said := w.asOperator(b, "/admin/settle", append(hidden(p), "do", "ask")...)
 			return strings.Contains(said.body, "succeeded") && strings.Contains(said.body, "Done")
@@ -201,7 +203,7 @@ func TestOperatorKnowsThatAParcelHasLeft(t *testing.T) {
 func TestOperatorWhoAskedTooEarly(t *testing.T) {
 	t.Parallel()
 	timing := quick()
-	timing.Settling = time.Second
+	timing.Settling = 3 * time.Second
 	w := newWorld(t, openDB(t, database.Memory), timing, fakepay.Config{})
 	w.van.stuck.Store(true)
 	b := w.browser()
@@ -264,7 +266,7 @@ func TestOperatorKnowsThatMoneyIsHeld(t *testing.T) {
 		}})
 		b := w.browser()
 		b.pay(b.fill("table"), "tok_visa")
-		require.Eventually(t, func() bool { return len(w.bank.Ledger().Charges) == 1 }, patience, look)
+		w.charged(1)
 		w.decide(b, "charge", "happened", w.bank.Ledger().Charges[0].Intent)
 		b.await(first, "shipped")
 		w.quiet()

@@ -21,7 +21,7 @@ func TestLateChargeIsRefundedOnce(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, db *database.DB) {
 		timing := quick()
-		timing.GiveUp = 3 * time.Second // long after the first request, on a busy machine too
+		timing.GiveUp = 8 * time.Second // long after the first request, on a busy machine too
 		// The first request charges, and its answer is lost. After that the bank does not answer, until it is asked.
 		script := append(times(1, fakepay.ReplyLost), times(always, fakepay.Unavailable)...)
 		w := newWorld(t, db, timing, fakepay.Config{Scripts: map[string][]fakepay.Fault{
@@ -49,6 +49,7 @@ func TestCancelledThenLateSuccess(t *testing.T) {
 		w := newWorld(t, db, quick(), fakepay.Config{Scripts: map[string][]fakepay.Fault{first: script}})
 		b := w.browser()
 		b.pay(b.fill("lamp"), "tok_visa")
+		w.charged(1)
 		require.Eventually(t, func() bool { // while a request is with the bank, it decides
 			p := b.post("/orders/" + first + "/cancel")
 			assert.Equal(t, http.StatusOK, p.status)

@@ -112,7 +112,7 @@ func ofItsOwn(t *testing.T, server, dsn string) *database.DB {
 // quick is the shop's timing without its patience: what a test waits for comes at once.
 func quick() shop.Timing {
 	timing := shop.RealTime()
-	timing.Wait, timing.Poll, timing.Lease = 300*time.Millisecond, 100*time.Millisecond, 5*time.Second
+	timing.Wait, timing.Poll, timing.Lease = 300*time.Millisecond, 100*time.Millisecond, 30*time.Second
 	timing.Settling = 50 * time.Millisecond
 	timing.Retry = retry.Policy{Attempts: 1, Initial: 5 * time.Millisecond, Max: 10 * time.Millisecond}
 	timing.Breaker.MinCalls = 1000 // it stays closed
@@ -236,6 +236,12 @@ func (w *world) letters(to string) (words []string) {
 		words = append(words, m.Status)
 	}
 	return words
+}
+
+// charged waits until the bank has taken money so often.
+func (w *world) charged(n int) {
+	w.t.Helper()
+	require.Eventually(w.t, func() bool { return w.totals().Charges >= n }, patience, look, "the bank never charges")
 }
 
 func (w *world) stock(item string) int64 {

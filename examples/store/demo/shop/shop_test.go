@@ -32,11 +32,14 @@ const (
 	email = "ada@example.com"
 	// speed makes the shop's 3 s 150 ms.
 	speed = 20
+	// patience is how long a test waits for something to happen: on a busy machine, long.
+	patience = 2 * time.Minute
 )
 
 // town is a shop and all that it needs.
 type town struct {
 	bank      *fakepay.Server
+	shut      chan struct{} // while it is open, the bank's visitors wait; nil: they do not
 	warehouse *warehouse.Warehouse
 	mail      *mail.Office
 	url       string
@@ -52,17 +55,21 @@ func newTownOn(t *testing.T, store idempotency.Store, cfg fakepay.Config) *town 
 	cfg.Speed, cfg.ReplayErrors = speed, true
 	provider, err := fakepay.New(cfg)
 	require.NoError(t, err)
-	bankServer := httptest.NewServer(provider)
 	w := &town{bank: provider, warehouse: warehouse.New(0, nil), mail: mail.New(0, nil)}
-	s, err := shop.New(shop.Config{
-		Store: store, Bank: bank.New(bankServer.URL), Warehouse: w.warehouse, Mail: w.mail,
-		Timing: shop.RealTime().Faster(speed),
-	})
+	bankServer := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if w.shut != nil {
+			<-w.shut
+		}
+		provider.ServeHTTP(rw, r)
+	}))
+	timing := shop.RealTime().Faster(speed)
+	timing.Attempt, timing.Lease = patience, patience // no test is about these, and a busy machine needs more than a twentieth
+	s, err := shop.New(shop.Config{Store: store, Bank: bank.New(bankServer.URL), Warehouse: w.warehouse, Mail: w.mail, Timing: timing})
 	require.NoError(t, err)
 	front := httptest.NewServer(s.Handler())
 	w.url = front.URL
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // t.Context has ended
+		ctx, cancel := context.WithTimeout(context.Background(), patience) // t.Context has ended
 		defer cancel()
 		front.Close()
 		assert.NoError(t, s.Close(ctx))
@@ -82,7 +89,7 @@ func newBrowser(t *testing.T) browser {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
-	return browser{t, &http.Client{Jar: jar, Timeout: 10 * time.Second}}
+	return browser{t, &http.Client{Jar: jar, Timeout: patience}}
 }
 
 func (b browser) post(address string, form url.Values) (status int, body string) {
@@ -130,7 +137,7 @@ func (b browser) await(w *town, status string) string {
 	require.Eventually(b.t, func() bool {
 		_, page = b.get(w.url + "/orders/" + lamp)
 		return statusOf(page) == status
-	}, 20*time.Second, 10*time.Millisecond, "the page never said %q", status)
+	}, patience, 10*time.Millisecond, "the page never said %q", status)
 	return page
 }
 
@@ -149,6 +156,15 @@ func field(re *regexp.Regexp, page string) string {
 func statusOf(page string) string  { return field(statusField, page) }
 func paymentOf(page string) string { return field(paymentField, page) }
 
+// hold lets the bank answer nobody until the function that it returns is called. It is called before anybody asks the bank.
+func (w *town) hold(t *testing.T) (release func()) {
+	t.Helper()
+	w.shut = make(chan struct{})
+	release = sync.OnceFunc(func() { close(w.shut) })
+	t.Cleanup(release) // or nothing would end
+	return release
+}
+
 func (w *town) charges() int { return w.bank.Ledger().Totals.Charges }
 
 func TestPaidShippedAndTold(t *testing.T) {
@@ -160,7 +176,7 @@ func TestPaidShippedAndTold(t *testing.T) {
 	assert.Empty(t, paymentOf(page), "there is nothing more to pay")
 	assert.Equal(t, 1, w.charges())
 	assert.Equal(t, 1, w.warehouse.Parcels(lamp))
-	require.Eventually(t, func() bool { return len(w.mail.Inbox(email)) == 1 }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(w.mail.Inbox(email)) == 1 }, patience, 5*time.Millisecond)
 	assert.Equal(t, "shipped", w.mail.Inbox(email)[0].Status)
 }
 
@@ -184,12 +200,14 @@ func TestManyClicksAreOnePayment(t *testing.T) {
 }
 
 func TestSlowBankIsPendingWithoutAPayButton(t *testing.T) {
-	w, b := newTown(t, fakepay.Config{Latency: fakepay.Latency{P50: 20 * time.Second}}), newBrowser(t)
+	w, b := newTown(t, fakepay.Config{}), newBrowser(t)
+	answer := w.hold(t)
 	status, page := b.pay(w, paymentOf(b.order(w)), "tok_visa")
 	require.Equal(t, http.StatusOK, status)
 	assert.Equal(t, "pending", statusOf(page))
 	assert.Empty(t, paymentOf(page), "nothing to click while a payment is under way")
 	assert.Contains(t, page, `http-equiv="refresh"`)
+	answer()
 	assert.NotContains(t, b.await(w, "shipped"), `http-equiv="refresh"`)
 	assert.Equal(t, 1, w.charges())
 }
@@ -222,23 +240,27 @@ func TestDeclinedThenAnotherCard(t *testing.T) {
 }
 
 func TestOneKeyIsOneCard(t *testing.T) {
-	w, b := newTown(t, fakepay.Config{Latency: fakepay.Latency{P50: 20 * time.Second}}), newBrowser(t)
+	w, b := newTown(t, fakepay.Config{}), newBrowser(t)
+	answer := w.hold(t)
 	payment := paymentOf(b.order(w))
 	b.pay(w, payment, "tok_visa")
 	status, body := b.pay(w, payment, "tok_mastercard")
 	assert.Equal(t, http.StatusConflict, status)
 	assert.Contains(t, body, "counts as it was sent first")
+	answer()
 	b.await(w, "shipped")
 	assert.Equal(t, 1, w.charges())
 }
 
 func TestOutageSavesTheOrder(t *testing.T) {
-	w, b := newTown(t, fakepay.Config{Outages: []fakepay.Outage{{To: 50 * time.Second}}}), newBrowser(t)
+	w, b := newTown(t, fakepay.Config{}), newBrowser(t)
+	require.NoError(t, w.bank.Outage(time.Hour, fakepay.Fault{}))
 	_, page := b.pay(w, paymentOf(b.order(w)), "tok_visa")
 	if statusOf(page) != "paused" { // the machine is slow: the breaker has not opened yet
 		page = b.await(w, "paused")
 	}
 	assert.Contains(t, page, "Your order is saved")
+	require.NoError(t, w.bank.Outage(0, fakepay.Fault{}))
 	b.await(w, "shipped")
 	assert.Equal(t, 1, w.charges())
 	assert.Equal(t, 1, w.warehouse.Parcels(lamp))
