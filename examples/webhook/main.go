@@ -53,7 +53,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		Send: idemhttp.Send(func(ctx context.Context, a idempotency.Attempt, o order) (receipt, error) {
 			return charge(ctx, client, provider.URL, a, o)
 		}),
-		Timeout: time.Second,
+		Timeout: 3 * time.Second,
 		OnSettled: func(_ context.Context, s idempotency.Settled[order, receipt]) error {
 			_, _ = fmt.Fprintf(out, "%s's %s is %s: the customer is told, the goods are sent\n", s.Scope, s.Key, s.State)
 			close(told)
