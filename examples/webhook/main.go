@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/stripe/stripe-go/v82"
@@ -46,6 +47,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	// The shop's side: the calls, and where it listens.
 	var provider *httptest.Server
 	told := make(chan struct{})
+	tell := sync.OnceFunc(func() { close(told) }) // a store without transactions may have it told again
 	client := &http.Client{Transport: &idemhttp.Transport{Provider: idemhttp.Stripe(), Base: &http.Transport{}}}
 	defer client.CloseIdleConnections()
 	paying, err := idempotency.Wrap(memstore.New(memstore.Config{}), idempotency.Call[order, receipt]{
@@ -56,7 +58,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		Timeout: 3 * time.Second,
 		OnSettled: func(_ context.Context, s idempotency.Settled[order, receipt]) error {
 			_, _ = fmt.Fprintf(out, "%s's %s is %s: the customer is told, the goods are sent\n", s.Scope, s.Key, s.State)
-			close(told)
+			tell()
 			return nil
 		},
 	})
