@@ -18,12 +18,14 @@ import (
 // gate is a driver around a database's own. It counts what is committed, can hold a statement back, and can break off.
 type gate struct {
 	driver.Connector
+	abreast int // how many requests go by themselves before others gather
 
 	mu      sync.Mutex
 	commits int
-	text    string        // the next statement with this text
-	held    chan struct{} // waits until this is closed,
-	reached chan struct{} // and closes this before
+	text    string        // the next statements with this text
+	holds   int           // so many of them
+	held    chan struct{} // wait until this is closed,
+	reached chan struct{} // and the last of them closes this before
 	down    bool
 	last    string // the text of the last batch
 	args    []any
@@ -55,7 +57,10 @@ func (d database) gated(t *testing.T) (*gate, *sqlstore.Store, *sql.DB, string) 
 	case "mysql-dialect":
 		dialect, dsn = sqlstore.MySQL, mysqlDSN("")
 	}
-	g := new(gate)
+	g := &gate{abreast: 4}
+	if dialect == sqlstore.SQLite {
+		g.abreast = 1
+	}
 	if opener, ok := plain.Driver().(driver.DriverContext); ok {
 		connector, err := opener.OpenConnector(dsn)
 		if err != nil {
@@ -89,14 +94,16 @@ type opened struct {
 func (o opened) Connect(context.Context) (driver.Conn, error) { return o.driver.Open(o.dsn) }
 func (o opened) Driver() driver.Driver                        { return o.driver }
 
-// hold makes the next INSERT wait, and returns a channel that tells when it does, and what lets it go.
-func (g *gate) hold() (reached chan struct{}, release func()) { return g.holdText("INSERT INTO") }
+// hold makes the next n INSERTs wait, and returns a channel that tells when they all do, and what lets them go.
+func (g *gate) hold(n int) (reached chan struct{}, release func()) {
+	return g.holdText("INSERT INTO", n)
+}
 
-func (g *gate) holdText(text string) (reached chan struct{}, release func()) {
+func (g *gate) holdText(text string, n int) (reached chan struct{}, release func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	held := make(chan struct{})
-	g.text, g.held, g.reached = text, held, make(chan struct{})
+	g.text, g.holds, g.held, g.reached = text, n, held, make(chan struct{})
 	return g.reached, sync.OnceFunc(func() { close(held) })
 }
 
@@ -144,12 +151,14 @@ func (g *gate) pass(ctx context.Context, text string, args []driver.NamedValue, 
 		}
 	}
 	var held chan struct{}
-	if strings.Contains(text, g.text) {
-		held, g.held = g.held, nil
+	if g.holds > 0 && strings.Contains(text, g.text) {
+		held = g.held
+		if g.holds--; g.holds == 0 {
+			close(g.reached)
+		}
 	}
 	g.mu.Unlock()
 	if held != nil {
-		close(g.reached)
 		select {
 		case <-held:
 		case <-ctx.Done():

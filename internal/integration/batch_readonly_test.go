@@ -75,7 +75,7 @@ func TestDeferredTransactionOfSQLite(t *testing.T) {
 		t.Fatal(err)
 	}
 	tx := begin(t, db)
-	reached, release := g.holdText(" SET state")
+	reached, release := g.holdText(" SET state", 1)
 	t.Cleanup(release)
 	var done sync.WaitGroup
 	done.Go(func() {

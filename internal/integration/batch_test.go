@@ -17,7 +17,7 @@ import (
 // many is how many callers ask at once.
 const many = 64
 
-// crowd is callers that come while one of them is held at the database, and so wait for each other.
+// crowd is callers that come while as many as go by themselves are held at the database, and so wait for each other.
 type crowd struct {
 	*testing.T
 	gate    *gate
@@ -25,21 +25,23 @@ type crowd struct {
 	release func()
 }
 
-// gather holds the first request back. It must be let go within the time that others wait for it.
+// gather holds the first requests back. They must be let go within the time that others wait for them.
 func gather(t *testing.T, g *gate, s *sqlstore.Store) *crowd {
 	t.Helper()
 	c := &crowd{T: t, gate: g}
 	if _, err := s.Get(t.Context(), claim("none", 1).ID); !errors.Is(err, idempotency.ErrNoRecord) { // the table has been looked at
 		t.Fatal(err)
 	}
-	reached, release := g.hold()
+	reached, release := g.hold(g.abreast)
 	c.release = release
 	t.Cleanup(release)
-	c.add(func() {
-		if r, err := s.Acquire(t.Context(), claim("first", 1)); err != nil || !r.Owned {
-			t.Errorf("the first: owned is %v, %v", r.Owned, err)
-		}
-	})
+	for i := range g.abreast {
+		c.add(func() {
+			if r, err := s.Acquire(t.Context(), claim(fmt.Sprint("first", i), 1)); err != nil || !r.Owned {
+				t.Errorf("one of the first: owned is %v, %v", r.Owned, err)
+			}
+		})
+	}
 	<-reached
 	g.count()
 	return c
@@ -47,7 +49,7 @@ func gather(t *testing.T, g *gate, s *sqlstore.Store) *crowd {
 
 func (c *crowd) add(ask func()) { c.done.Go(ask) }
 
-// let lets the first request go, when the others had the time to come, and returns how many commits they needed.
+// let lets the first requests go, when the others had the time to come, and returns how many commits they needed.
 func (c *crowd) let() int {
 	c.Helper()
 	time.Sleep(200 * time.Millisecond)
@@ -72,8 +74,10 @@ func TestManyCallersShareCommits(t *testing.T) {
 		if n := c.let(); n > many/4 {
 			t.Errorf("%d claims took %d commits", many, n)
 		}
-		reached, release := g.hold()
-		go func() { _, _ = s.Acquire(t.Context(), claim("another", 1)) }()
+		reached, release := g.hold(g.abreast)
+		for i := range g.abreast {
+			go func() { _, _ = s.Acquire(t.Context(), claim(fmt.Sprint("another", i), 1)) }()
+		}
 		<-reached
 		go func() { time.Sleep(200 * time.Millisecond); release() }()
 		g.count()
@@ -99,6 +103,32 @@ func TestManyCallersShareCommits(t *testing.T) {
 				t.Errorf("%s is %s with value %q, %v", key, r.State, r.Value, err)
 			}
 		}
+	})
+}
+
+// T59: a few do not wait for each other, where the database can write for some at once. On a busy machine that may take longer than
+// anybody would wait, but not always.
+func TestAFewGoSideBySide(t *testing.T) {
+	each(t, func(t *testing.T, d database) {
+		g, s, _, _ := d.gated(t)
+		if g.abreast < 2 {
+			t.Skip("this database has one writer")
+		}
+		for round := range 10 {
+			reached, release := g.hold(1)
+			var done sync.WaitGroup
+			done.Go(func() { _, _ = s.Acquire(t.Context(), claim(fmt.Sprint("slow", round), 1)) })
+			<-reached
+			ctx, cancel := context.WithTimeout(t.Context(), 800*time.Millisecond) // after a second it would not be waited for any more
+			r, err := s.Acquire(ctx, claim(fmt.Sprint("k", round), 1))
+			cancel()
+			release()
+			done.Wait()
+			if err == nil && r.Owned {
+				return
+			}
+		}
+		t.Error("nobody went beside a request that is slow")
 	})
 }
 
@@ -288,7 +318,7 @@ func TestACallerLeavesTheBatch(t *testing.T) {
 			})
 		}
 		time.Sleep(100 * time.Millisecond)
-		reached, release := g.hold()
+		reached, release := g.hold(1)
 		c.release()
 		<-reached
 		cancel()
@@ -307,10 +337,12 @@ func TestACallerLeavesTheBatch(t *testing.T) {
 func gather2(t *testing.T, g *gate, s *sqlstore.Store) *crowd {
 	t.Helper()
 	c := &crowd{T: t, gate: g}
-	reached, release := g.hold()
+	reached, release := g.hold(g.abreast)
 	c.release = release
 	t.Cleanup(release)
-	c.add(func() { _, _ = s.Acquire(t.Context(), claim("second", 1)) }) // it may be held as nobody else is, and fail as anybody
+	for i := range g.abreast { // they may be held as nobody else is, and fail as anybody
+		c.add(func() { _, _ = s.Acquire(t.Context(), claim(fmt.Sprint("second", i), 1)) })
+	}
 	<-reached
 	return c
 }

@@ -32,7 +32,7 @@ func (c *conn) do(ctx context.Context, r *request) (idempotency.Record, error) {
 		err := c.single(ctx, r)
 		return r.rec, err
 	}
-	return c.lane(r).do(ctx, r, c.single, c.together)
+	return c.lane(r).do(ctx, c, r)
 }
 
 // lane returns where a request goes. On MariaDB, claims and settlements are statements of their own, which do not wait for each
@@ -42,6 +42,15 @@ func (c *conn) lane(r *request) *lane {
 		return &c.store.settlements
 	}
 	return &c.store.claims
+}
+
+// abreast is how many requests go by themselves side by side before others gather. A statement for some costs as much as two or
+// three by themselves, and the database lets these share its commits.
+func (c *conn) abreast() int {
+	if c.dialect == SQLite { // it has one writer
+		return 1
+	}
+	return 4
 }
 
 func (c *conn) single(ctx context.Context, r *request) error {
@@ -85,18 +94,39 @@ func (c *conn) together(batch []*request) {
 // settlement is none of the usual ones.
 func (c *conn) inOneStatement(ctx context.Context, batch []*request) error {
 	byID := make(map[idempotency.ID]*request, len(batch))
+	claims := 0
 	for _, r := range batch {
 		byID[r.id] = r
 		if r.settles {
 			r.err, r.gone = idempotency.ErrNoRecord, true
+		} else {
+			claims++
 		}
 	}
+	var made row
 	statement, args := c.batch.fill(batch)
-	return c.each(ctx, &statement, args, func(said row, now record.Moment) {
+	err := c.each(ctx, &statement, args, func(said row, now record.Moment) {
 		r := byID[said.ID]
+		if r == nil {
+			made = said
+			return
+		}
+		if !r.settles {
+			claims--
+		}
 		r.answer(&said, now)
 		r.err, r.gone = nil, true
 	})
+	if err != nil || claims != int(made.Fence) { // else each of them made its own
+		return err
+	}
+	for _, r := range batch {
+		if !r.gone {
+			r.answer(&made, made.clock)
+			r.gone = true
+		}
+	}
+	return nil
 }
 
 // inOneTransaction makes requests one after the other, and pays once for the commit.

@@ -12,20 +12,30 @@ import (
 
 // batchText is the statement for a batch. Its source names the values of a request :name, as a statement for one does.
 type batchText struct {
-	one                 string       // PostgreSQL: for claims and settlements
+	gathers             [4]string    // PostgreSQL, by what there is to do
 	claims, settlements rowsText     // MariaDB: for one kind
 	times               atomic.Int64 // that it was used
 }
 
+// What there is to do in a batch.
+const (
+	someClaim = 1 << iota
+	someSettle
+)
+
 // fill returns the statement for these requests, with its arguments.
 func (b *batchText) fill(batch []*request) (statement, []any) {
-	switch {
-	case b.one != "":
+	todo := 0
+	for _, r := range batch {
+		todo |= someClaim << bit(r.settles)
+	}
+	switch text := b.gathers[todo]; {
+	case text != "":
 		// A driver prepares a text once, and the server may keep the plan that was good for a small table. So the text changes
 		// with every doubling.
 		again := fmt.Sprint(" /* ", bits.Len64(uint64(b.times.Add(1))), " */")
-		return statement{text: b.one + again}, arrays(batch)
-	case batch[0].settles:
+		return statement{text: text + again}, arrays(batch, todo)
+	case todo == someSettle:
 		return b.settlements.fill(batch, settleParams), nil
 	default:
 		return b.claims.fill(batch, freshColumns), nil
@@ -34,46 +44,58 @@ func (b *batchText) fill(batch []*request) (statement, []any) {
 
 var value = regexp.MustCompile(`:([a-z_]+)`)
 
-// mixed is PostgreSQL's statement for any number of claims and settlements.
+// gathering is PostgreSQL's statement for any number of claims and settlements, or of one of the two. Of the claims that have made a
+// record it says, in a row without a key, how many they are (as a fence) and when that was. It looks for the records of others only
+// if there are any.
 //
 // Neither half may be planned to read the whole table, which looks cheap where that is small and the batch is not. So claims look
 // for their keys one by one; and of the settlements the planner expects, by a condition that is always true, a single one.
-func (f flavour) mixed(columns, now string) string {
-	made, returned := f.making(now)
-	text := "WITH given AS MATERIALIZED (SELECT * FROM CLAIMS)," +
-		" seen AS MATERIALIZED (SELECT old.* FROM given CROSS JOIN LATERAL" +
-		" (SELECT " + columns + " FROM " + f.table + " AS old WHERE " + oldKey + " LIMIT 1) AS old)," +
-		" made AS (" + made + ", given WHERE NOT EXISTS (SELECT 1 FROM seen AS old WHERE " + oldKey + ") ORDER BY given.n" +
-		" ON CONFLICT DO NOTHING RETURNING operation, scope, call_key, created)," +
-		" ended AS (" + f.settle(true) + ")" +
-		" SELECT seen.*, " + now + " FROM seen UNION ALL SELECT " + returned + " FROM made UNION ALL SELECT " + only("", kept) + ", now FROM ended"
-	return strings.NewReplacer("CLAIMS", given(freshColumns, 1), "SETTLEMENTS", given(settleParams, 1+len(freshColumns))).
-		Replace(value.ReplaceAllString(text, "given.$1"))
+func (f flavour) gathering(columns, now string, todo int) string {
+	var with, said []string
+	if todo&someClaim != 0 {
+		with = append(with,
+			"given AS MATERIALIZED (SELECT given.* FROM CLAIMS)",
+			"made AS ("+f.making(now)+", given WHERE (SELECT old.fence FROM "+f.table+" AS old WHERE "+oldKey+") IS NULL"+
+				" ORDER BY given.n ON CONFLICT DO NOTHING RETURNING created)",
+			"counted AS (SELECT count(*) AS fence, max(created) AS now FROM made)")
+		said = append(said,
+			"SELECT old.*, "+now+" FROM given CROSS JOIN LATERAL (SELECT "+columns+" FROM "+f.table+" AS old WHERE "+oldKey+" LIMIT 1) AS old"+
+				" WHERE (SELECT fence FROM counted) < (SELECT count(*) FROM given)",
+			"SELECT "+only("", integers("fence"))+", now FROM counted WHERE fence > 0")
+	}
+	if todo&someSettle != 0 {
+		with = append(with, "ended AS ("+f.settle(true)+")")
+		said = append(said, "SELECT "+only("", kept)+", now FROM ended")
+	}
+	text := value.ReplaceAllString("WITH "+strings.Join(with, ", ")+" "+strings.Join(said, " UNION ALL "), "given.$1")
+	first := 1
+	if todo&someClaim != 0 {
+		first += len(freshColumns)
+	}
+	return strings.NewReplacer("CLAIMS", given(freshColumns, 1), "SETTLEMENTS", given(settleParams, first)).Replace(text)
 }
 
 // given is a table of values, which come as an array for each parameter, the first of which has this number. They are written
 // in PostgreSQL's own notation: that is what all drivers can pass.
+//
+// OFFSET 0 hides the arrays from the planner. It would see how many there are, find that a plan for so few costs less than one for
+// any number, and plan each statement anew.
 func given(parameters []param, first int) string {
-	var names, arrays []string
+	var names, arrays, passed []string
 	for i, p := range parameters {
 		names = append(names, p.name)
-		arrays = append(arrays, placeholder(PostgreSQL, first+i, p.kind)+"[]")
+		arrays = append(arrays, placeholder(PostgreSQL, first+i, p.kind)+"[] AS "+p.name)
+		passed = append(passed, "passed."+p.name)
 	}
-	return "unnest(" + strings.Join(arrays, ", ") + ") WITH ORDINALITY AS given(" + strings.Join(names, ", ") + ", n)"
+	return "(SELECT " + strings.Join(arrays, ", ") + " OFFSET 0) AS passed, unnest(" + strings.Join(passed, ", ") +
+		") WITH ORDINALITY AS given(" + strings.Join(names, ", ") + ", n)"
 }
 
-// arrays are the arguments of mixed.
-func arrays(batch []*request) []any {
-	kinds := [2]struct {
-		parameters []param
-		lists      [][]byte
-	}{{parameters: freshColumns}, {parameters: settleParams}}
-	for k := range kinds {
-		kinds[k].lists = make([][]byte, len(kinds[k].parameters))
-	}
+// arrays are the arguments of gathering.
+func arrays(batch []*request, todo int) []any {
+	lists := [2][][]byte{make([][]byte, len(freshColumns)), make([][]byte, len(settleParams))}
 	for _, r := range batch {
-		kind := &kinds[bit(r.settles)]
-		for i, b := range kind.lists {
+		for i, b := range lists[bit(r.settles)] {
 			switch v := r.args[i].(type) {
 			case nil:
 				b = append(b, ",NULL"...)
@@ -84,12 +106,15 @@ func arrays(batch []*request) []any {
 			default:
 				panic(fmt.Sprintf("sqlstore: a value is a %T", v))
 			}
-			kind.lists[i] = b
+			lists[bit(r.settles)][i] = b
 		}
 	}
 	var args []any
-	for _, kind := range kinds {
-		for _, b := range kind.lists {
+	for kind, list := range lists {
+		if todo&(someClaim<<kind) == 0 {
+			continue
+		}
+		for _, b := range list {
 			args = append(args, "{"+strings.TrimPrefix(string(b), ",")+"}")
 		}
 	}

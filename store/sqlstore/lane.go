@@ -18,13 +18,15 @@ const (
 	patience = time.Second
 )
 
-// lane is where requests gather while others are under way, and go together when those are back: so many callers do not pay
-// for a commit each. Nobody waits for company. Who finds the lane free goes at once and alone, as if there were no lane.
+// lane is where requests go. A few go by themselves, side by side. While those are under way, others gather, and go together
+// as soon as enough of them have come: so many callers do not pay for a commit each, and a few do not wait for each other. There is
+// no timer: who finds room goes at once.
 //
 // Its zero value is a free lane. A batch has a goroutine of its own, which ends with it.
 type lane struct {
 	mu      sync.Mutex
-	busy    bool
+	alone   int  // how many requests are under way by themselves
+	batch   bool // others are under way together
 	waiting []*request
 }
 
@@ -32,55 +34,54 @@ type lane struct {
 type cue uint8
 
 const (
-	leads    cue = iota // by itself, and the lane is its own meanwhile
+	leads    cue = iota // by itself, in a place of its own
 	repeats             // by itself, beside others: what it was together with has failed
 	answered            // it has gone, with others
 )
 
-// do makes a request, by single or, with others, by together.
+// do makes a request, by itself or together with others.
 //
 // A caller whose context ends leaves at once. A request that waits has then changed nothing; one that is under way may, and is not
 // the caller's to read any more.
-func (l *lane) do(
-	ctx context.Context, r *request, single func(context.Context, *request) error, together func([]*request),
-) (idempotency.Record, error) {
-	next, err := l.enter(ctx, r, together)
+func (l *lane) do(ctx context.Context, c *conn, r *request) (idempotency.Record, error) {
+	next, err := l.enter(ctx, c, r)
 	switch {
 	case err != nil:
 		return idempotency.Record{}, err
 	case next == leads:
-		l.hold(together, func() { err = single(ctx, r) })
+		l.hold(func() { l.leave(c) }, func() { err = c.single(ctx, r) })
 	case next == repeats:
-		err = single(ctx, r)
+		err = c.single(ctx, r)
 	default:
 		err = r.err
 	}
 	return r.rec, err
 }
 
-// enter waits until the lane is free, or the request has gone with others.
+// enter waits until there is room for the request, or it has gone with others.
 //
-// Those who were together in one lane come to the next one at the same time. So whoever finds it free lets them come before it goes:
-// else it would go by itself, and all the others would wait for it.
-func (l *lane) enter(ctx context.Context, r *request, together func([]*request)) (cue, error) {
+// Those who were together come back at the same time. So whoever finds room lets them come before it goes: else it would go by
+// itself, and all the others would wait for it.
+func (l *lane) enter(ctx context.Context, c *conn, r *request) (cue, error) {
 	l.mu.Lock()
-	first := !l.busy
-	if first {
-		l.busy = true
+	room := !l.batch && len(l.waiting) == 0 && l.alone < c.abreast()
+	if room {
+		l.alone++
 		l.mu.Unlock()
 		runtime.Gosched()
 		l.mu.Lock()
-		if len(l.waiting) == 0 {
+		if len(l.waiting) == 0 && !l.batch {
 			l.mu.Unlock()
 			return leads, nil
 		}
 	}
 	r.cue = make(chan cue, 1) // who gives it does not wait for who has left
 	l.waiting = append(l.waiting, r)
-	l.mu.Unlock()
-	if first {
-		l.next(together)
+	if room {
+		l.alone--
+		l.next(c)
 	}
+	l.mu.Unlock()
 	select {
 	case next := <-r.cue:
 		return next, nil
@@ -94,43 +95,63 @@ func (l *lane) enter(ctx context.Context, r *request, together func([]*request))
 	select {
 	case next := <-r.cue:
 		if next == leads {
-			l.next(together)
+			l.leave(c)
 		}
 	default:
 	}
 	return 0, ctx.Err()
 }
 
-// hold does something on behalf of who waits, or who leads, and then lets others go. If it takes too long they go before.
-func (l *lane) hold(together func([]*request), do func()) {
-	pass := sync.OnceFunc(func() { l.next(together) })
-	defer pass()
-	defer time.AfterFunc(patience, pass).Stop()
+// hold does something, and makes room for others afterwards. If it takes too long it does so before.
+func (l *lane) hold(leave, do func()) {
+	leave = sync.OnceFunc(leave)
+	defer leave()
+	defer time.AfterFunc(patience, leave).Stop()
 	do()
 }
 
-// next lets those go who wait, or frees the lane.
-func (l *lane) next(together func([]*request)) {
+// leave makes room where a request was by itself.
+func (l *lane) leave(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	batch := l.take()
-	switch len(batch) {
-	case 0:
-		l.busy = false
-	case 1:
-		batch[0].cue <- leads
-	default:
-		go l.hold(together, func() {
-			together(batch)
-			for _, r := range batch {
-				if r.gone {
-					r.cue <- answered
-				} else {
-					r.cue <- repeats
-				}
-			}
-		})
+	l.alone--
+	l.next(c)
+}
+
+// next lets those go who wait, as far as there is room. It is called with the lane locked.
+func (l *lane) next(c *conn) {
+	for !l.batch && len(l.waiting) > 0 {
+		switch {
+		case len(l.waiting) >= max(c.abreast(), 2):
+			l.batch = true
+			go l.together(c, l.take())
+		case l.alone < c.abreast():
+			l.alone++
+			l.waiting[0].cue <- leads
+			l.waiting = slices.Delete(l.waiting, 0, 1)
+		default:
+			return
+		}
 	}
+}
+
+// together makes a batch.
+func (l *lane) together(c *conn, batch []*request) {
+	l.hold(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.batch = false
+		l.next(c)
+	}, func() {
+		c.together(batch)
+		for _, r := range batch {
+			if r.gone {
+				r.cue <- answered
+			} else {
+				r.cue <- repeats
+			}
+		}
+	})
 }
 
 // take takes those who have waited longest, each key once (T59).

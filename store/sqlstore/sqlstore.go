@@ -13,10 +13,11 @@
 // trip, a claim reads first; MySQL 8, which cannot return rows from a write, needs a second, reading statement for each.
 // Verdicts, cancellations and claims of what lies there take a short transaction.
 //
-// Many callers do not each pay for a commit. While one claim of a new key or one settlement is under way, those that come to the same
-// Store gather, and then go together: on PostgreSQL and MariaDB in one statement, elsewhere in one transaction. No timer is involved: who
-// comes alone goes at once. A batch takes what its statement takes: where it fails, each of its callers goes by itself, so that a
-// row that the database refuses fails alone; and where it waits for a row that somebody has locked, it is given up after a second (SQLite, which locks all rows at once:
+// Many callers do not each pay for a commit. Up to four claims of new keys or settlements of one Store go by themselves, side by side
+// (SQLite, which has one writer: one). While they are under way others gather, and as soon as four have (SQLite: two) they go together:
+// on PostgreSQL and MariaDB in one statement, elsewhere in one transaction. No timer is involved: who finds room goes at once. A batch
+// takes what its statement takes: where it fails, each of its callers goes by itself, so that a row that the database refuses fails
+// alone; and where it waits for a row that somebody has locked, it is given up after a second (SQLite, which locks all rows at once:
 // ten), likewise.
 // A caller whose context ends leaves at once, and what it asked for may still be done: that is what tokens are for.
 //

@@ -82,7 +82,9 @@ func newTexts(f flavour) *texts {
 	t.settle = compile(d, f.settle(false), settleParams)
 	switch {
 	case d == PostgreSQL:
-		t.batch.one = f.mixed(columns, now)
+		for _, todo := range []int{someClaim, someSettle, someClaim | someSettle} {
+			t.batch.gathers[todo] = f.gathering(columns, now, todo)
+		}
 	case f.maria:
 		t.batch.claims, t.batch.settlements = inRows(f.insert(columns, now, true)), inRows(f.settle(true))
 	}
@@ -136,7 +138,7 @@ func only(prefix string, some []param) string {
 }
 
 // making inserts records whose moments are distances from the statement's now. What it writes is known, but for key and time.
-func (f flavour) making(now string) (insert, returned string) {
+func (f flavour) making(now string) string {
 	var values []string
 	for _, c := range freshColumns {
 		switch c.name {
@@ -147,22 +149,22 @@ func (f flavour) making(now string) (insert, returned string) {
 		}
 	}
 	return "INSERT INTO " + f.table + " (" + list(freshColumns) + ", fence, attempts, changed, created) SELECT " +
-		strings.Join(values, ", ") + ", 1, 0, clock.now, clock.now FROM (SELECT " + now + " AS now) AS clock", only("", keyColumns) + ", created"
+		strings.Join(values, ", ") + ", 1, 0, clock.now, clock.now FROM (SELECT " + now + " AS now) AS clock"
 }
 
 // insert makes a record and returns its key and when it was made, unless there is one; then it returns that. On SQLite, where a
 // question costs no round trip, the question is asked by itself. MariaDB returns the whole record.
 func (f flavour) insert(columns, now string, some bool) string {
-	made, returned := f.making(now)
+	made := f.making(now)
 	switch {
 	case f.dialect == PostgreSQL:
-		// T27: ON CONFLICT DO UPDATE would lock and write for each replay, and DO NOTHING returns nothing. So it reads first,
-		// and inserts only what was not found. Whoever gets no row has met another insert, and asks again.
-		return "WITH seen AS MATERIALIZED (SELECT " + columns + " FROM " + f.table + " AS old WHERE " + oldKey + "), made AS (" +
-			made + " WHERE NOT EXISTS (SELECT 1 FROM seen) ON CONFLICT DO NOTHING RETURNING operation, scope, call_key, created) " +
-			"SELECT seen.*, " + now + " FROM seen UNION ALL SELECT " + returned + " FROM made"
+		// T27: ON CONFLICT DO UPDATE would lock and write for each replay, and DO NOTHING returns nothing, and waits for whoever changes the
+		// record. So it is read, and inserted only where there is none. Whoever gets no row has met another insert, and asks again.
+		return "WITH made AS (" + made + " WHERE NOT EXISTS (SELECT 1 FROM " + f.table + " AS old WHERE " + oldKey + ")" +
+			" ON CONFLICT DO NOTHING RETURNING created) SELECT " + columns + ", " + now + " FROM " + f.table + " AS old WHERE " + oldKey +
+			" UNION ALL SELECT " + only("", nil) + ", created FROM made"
 	case f.dialect == SQLite:
-		return made + " WHERE true ON CONFLICT DO NOTHING RETURNING " + returned
+		return made + " WHERE true ON CONFLICT DO NOTHING RETURNING " + only("", keyColumns) + ", created"
 	}
 	// An update that changes nothing locks the record and writes nothing, not even a log.
 	if some {

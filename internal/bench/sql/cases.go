@@ -26,7 +26,7 @@ func (s *session) cases(ctx context.Context) error {
 	if s.driver == "sqlite" {
 		many = 32
 	}
-	for _, callers := range []int{1, many} {
+	for _, callers := range []int{1, 4, 16, many} {
 		if err := s.run(ctx, "fresh", callers, s.fresh); err != nil {
 			return err
 		}

@@ -58,7 +58,7 @@ func databases() []*database {
 			indexes:     "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL AND tbl_name = ?1",
 			drop:        "DROP INDEX %[1]s",
 			settle:      []string{"PRAGMA wal_checkpoint(TRUNCATE)"},
-			bars:        map[string]float64{"fresh 1": 0.85, "fresh 32": 7, "replay 1": 0.5},
+			bars:        map[string]float64{"fresh 1": 0.85, "fresh 4": 1, "fresh 16": 3, "fresh 32": 7, "replay 1": 0.5},
 		},
 		{
 			name: "postgres", driver: "pgx",
@@ -72,7 +72,7 @@ func databases() []*database {
 			drop:        "DROP INDEX %[1]s",
 			settle:      []string{"VACUUM ANALYZE %s"},
 			log:         "SELECT CAST(pg_current_wal_insert_lsn() - '0/0' AS bigint)",
-			bars:        map[string]float64{"fresh 1": 0.85, "fresh 64": 2.2, "replay 1": 0.5},
+			bars:        map[string]float64{"fresh 1": 0.85, "fresh 4": 0.5, "fresh 16": 0.5, "fresh 64": 2.2, "replay 1": 0.5},
 		},
 		{
 			name: "mysql", driver: "mysql",
@@ -88,7 +88,7 @@ func databases() []*database {
 			drop:   "DROP INDEX %[1]s ON %[2]s",
 			settle: []string{"ANALYZE TABLE %s", "FLUSH TABLES %s FOR EXPORT", "UNLOCK TABLES"}, // its pages are written
 			log:    "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'INNODB_LSN_CURRENT'",
-			bars:   map[string]float64{"fresh 1": 0.8, "fresh 64": 2, "replay 1": 0.5},
+			bars:   map[string]float64{"fresh 1": 0.8, "fresh 4": 0.5, "fresh 16": 0.5, "fresh 64": 2, "replay 1": 0.5},
 		},
 	}
 }
