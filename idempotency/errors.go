@@ -10,8 +10,9 @@ import (
 // returned only when the store has confirmed what they say. After any other error the call may have taken effect, or may
 // still: never answer it with a new key.
 var (
-	// ErrNotSent: the call certainly had no effect, and nothing will send it later. The same key may be tried again. A
-	// new key is safe only if nobody else may use the old one; otherwise Cancel the old one first.
+	// ErrNotSent: the call certainly had no effect, and nothing will send it later. The same key may be tried again; where
+	// that would be too soon the error has a method RetryAfter() time.Duration, as the others have. A new key is safe only
+	// if nobody else may use the old one; otherwise Cancel the old one first.
 	ErrNotSent = errors.New("idempotency: not sent, the same key may be tried again")
 	// ErrCancelled: the call was cancelled before it had any effect. The key is closed for ever.
 	ErrCancelled = errors.New("idempotency: cancelled before it had any effect")

@@ -32,7 +32,11 @@ func (e *engine) explain(rec *Record, cause error) error {
 		if cause == nil && rec.Message != "" { // not this time, but the last
 			cause = errors.New(rec.Message)
 		}
-		return &notSentYet{hidden{cause}}
+		after := asked(cause)
+		if rec.Due != Never {
+			after = max(rec.Due, after)
+		}
+		return &notSentYet{after: after, hidden: hidden{cause}}
 	case StateAbsent, StateUnknown, StateAbandoned:
 		after := time.Duration(0)
 		if e.next(rec) != stepHold && rec.Due != Never {
@@ -56,8 +60,14 @@ func (e *engine) explain(rec *Record, cause error) error {
 
 var errHappenedLate = errors.New("it happened after it was given up, and must be compensated for")
 
-// notSentYet is ErrNotSent with its reason.
-type notSentYet struct{ hidden }
+// notSentYet is ErrNotSent with its reason, and how long nobody will send the call.
+type notSentYet struct {
+	after time.Duration
+	hidden
+}
 
 func (e *notSentYet) Error() string        { return ErrNotSent.Error() + e.text() }
 func (e *notSentYet) Is(target error) bool { return target == ErrNotSent || e.hidden.Is(target) }
+
+// RetryAfter is how long a repetition would be told the same; [retry.Do] waits for it.
+func (e *notSentYet) RetryAfter() time.Duration { return e.after }

@@ -123,9 +123,12 @@ func TestAuditRetryAfterHolds(t *testing.T) {
 		p := &provider{script: []step{fail(idempotency.NotSent(retry.After(30*time.Minute, errors.New("429 Too Many Requests")))), pay}}
 		w := wrap(t, newStore(), blind(p))
 		for range 2 {
-			_, err := w.Do(t.Context(), "k", book)
+			_, err := w.Do(t.Context(), "k", book) // the second one sends nothing
 			require.ErrorIs(t, err, idempotency.ErrNotSent)
 			require.ErrorContains(t, err, "429 Too Many Requests")
+			var later interface{ RetryAfter() time.Duration }
+			require.ErrorAs(t, err, &later)
+			require.Equal(t, 30*time.Minute, later.RetryAfter())
 		}
 		_, err := w.Start(t.Context(), "k", book)
 		require.NoError(t, err)
