@@ -42,7 +42,7 @@ func (d database) gated(t *testing.T) (*gate, *sqlstore.Store, *sql.DB, string) 
 	switch d.name {
 	case "sqlite-file":
 		dialect, dsn = sqlstore.SQLite, "file:"+filepath.Join(dir(t), "calls.db")+
-			"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_txlock=immediate"
+			"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(60000)&_txlock=immediate"
 	case "sqlite-memory":
 		t.Skip("it has one connection, and so no company")
 	case "mysql":

@@ -19,7 +19,7 @@ func TestPlansOfABatch(t *testing.T) {
 	g, s, db, name := d.gated(t)
 	texts := map[string]bool{}
 	for round := range 4 {
-		c := gather2(t, g, s)
+		c := gather(t, g, s)
 		for i := range 4 {
 			c.add(func() {
 				if r, err := s.Acquire(t.Context(), claim(fmt.Sprint("k", i, " of ", round), i)); err != nil || !r.Owned {
@@ -86,7 +86,7 @@ func TestBatchOfReplaysWritesNothing(t *testing.T) {
 	}
 	replay := func(new string) string {
 		t.Helper()
-		c := gather2(t, g, s)
+		c := gather(t, g, s)
 		for i := range calls {
 			c.add(func() {
 				r, err := s.Acquire(t.Context(), claim(fmt.Sprint("k", i), 2))
@@ -175,21 +175,5 @@ func explained(t *testing.T, conn *sql.Conn, g *gate, explain string) string {
 	for _, a := range g.args {
 		args = append(args, "'"+fmt.Sprint(a)+"'")
 	}
-	rows, err := conn.QueryContext(t.Context(), explain+" EXECUTE batch("+strings.Join(args, ", ")+")")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = rows.Close() }()
-	var plan []string
-	for rows.Next() {
-		var line string
-		if err := rows.Scan(&line); err != nil {
-			t.Fatal(err)
-		}
-		plan = append(plan, line)
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return strings.Join(plan, "\n")
+	return planned(t, conn, explain+" EXECUTE batch("+strings.Join(args, ", ")+")")
 }

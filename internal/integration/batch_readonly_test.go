@@ -27,10 +27,10 @@ func TestReadOnlySessionsSendNothing(t *testing.T) {
 		{
 			"sqlite", databases[0],
 			func(t testing.TB) *sql.DB {
-				return pool(t, "sqlite", sqliteFile+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)")
+				return pool(t, "sqlite", sqliteFile+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(60000)")
 			},
 			func(t testing.TB) *sql.DB {
-				return pool(t, "sqlite", sqliteFile+"?mode=ro&_pragma=busy_timeout(10000)")
+				return pool(t, "sqlite", sqliteFile+"?mode=ro&_pragma=busy_timeout(60000)")
 			},
 		},
 	} {
@@ -58,7 +58,7 @@ func TestReadOnlySessionsSendNothing(t *testing.T) {
 // T30: a transaction that begins deferred, as is the driver's default, becomes a writer before it reads: one that has read, and then
 // finds that another has written, is told "busy" at once.
 func TestDeferredTransactionOfSQLite(t *testing.T) {
-	file := "file:" + filepath.Join(dir(t), "calls.db") + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)"
+	file := "file:" + filepath.Join(dir(t), "calls.db") + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(60000)"
 	other := pool(t, "sqlite", file)
 	name := table(t, other)
 	writer := databases[0].storeOn(t, other, name)

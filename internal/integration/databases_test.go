@@ -42,10 +42,10 @@ func (d database) processes() int {
 var databases = []database{
 	{name: "sqlite-file", open: func(t testing.TB) *sql.DB {
 		return pool(t, "sqlite", "file:"+filepath.Join(dir(t), "calls.db")+
-			"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_txlock=immediate")
+			"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(60000)&_txlock=immediate")
 	}},
 	{name: "sqlite-memory", open: func(t testing.TB) *sql.DB {
-		db := pool(t, "sqlite", ":memory:?_pragma=busy_timeout(10000)")
+		db := pool(t, "sqlite", ":memory:?_pragma=busy_timeout(60000)")
 		db.SetMaxOpenConns(1)
 		return db
 	}},

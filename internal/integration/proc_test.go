@@ -252,7 +252,7 @@ func (d database) reached(t *testing.T) (driver, dsn string) {
 		return "mysql", mysqlDSN("")
 	}
 	return "sqlite", "file:" + filepath.Join(dir(t), "calls.db") +
-		"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_txlock=immediate"
+		"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(60000)&_txlock=immediate"
 }
 
 // eachServed runs a test on every database that several processes can have, once.
