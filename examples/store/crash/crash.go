@@ -38,7 +38,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.SetOutput(stderr)
 	flags.IntVar(&o.orders, "orders", 120, "how many customers order")
 	flags.IntVar(&o.kills, "kills", 24, "how often the shop is killed meanwhile")
-	flags.Uint64Var(&o.seed, "seed", 1, "decides when")
+	flags.Uint64Var(&o.seed, "seed", 1, "decides when, and what goes wrong at the bank")
 	flags.BoolVar(&o.json, "json", false, "print the results as one JSON object")
 	flags.BoolVar(&o.verbose, "v", false, "print what the processes log")
 	if err := flags.Parse(args); err != nil {
@@ -108,7 +108,7 @@ func play(ctx context.Context, o options, s side, log io.Writer) (v visits, tota
 		return v, totals, 0, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	t, err := openTown(ctx, log)
+	t, err := openTown(ctx, o.seed, log)
 	defer t.close()
 	if err != nil {
 		return v, totals, 0, err

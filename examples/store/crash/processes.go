@@ -8,6 +8,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -61,15 +62,17 @@ type town struct {
 	all                   []*process
 }
 
-func openTown(ctx context.Context, log io.Writer) (t *town, err error) {
+func openTown(ctx context.Context, seed uint64, log io.Writer) (t *town, err error) {
 	t = &town{}
 	for _, role := range []struct {
-		name  string
-		lines []*string
+		name, arg string
+		lines     []*string
 	}{
-		{"bank", []*string{&t.bank}}, {"warehouse", []*string{&t.warehouse}}, {"post", []*string{&t.smtp, &t.post}},
+		{"bank", strconv.FormatUint(seed, 10), []*string{&t.bank}},
+		{"warehouse", "", []*string{&t.warehouse}},
+		{"post", "", []*string{&t.smtp, &t.post}},
 	} {
-		p, err := start(ctx, log, Role, role.name)
+		p, err := start(ctx, log, Role, role.name, role.arg)
 		if err != nil {
 			return t, err
 		}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/steadfast-go/steadfast/examples/store/database"
@@ -31,10 +32,10 @@ const naiveRole = "naive"
 // picking is how long the warehouse takes.
 const picking = 100 * time.Millisecond
 
-// Play plays a role until its input ends, which it does when whoever started it is gone. It prints where it listens.
+// Play plays a role, which may need an argument, until its input ends, which it does when whoever started it is gone. It prints where it listens.
 func Play(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
-	if len(args) == 0 {
-		return errors.New("crash: name a role")
+	if len(args) < 2 {
+		return errors.New("crash: name a role and its argument")
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -44,8 +45,12 @@ func Play(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer)
 	}()
 	switch args[0] {
 	case "bank":
+		seed, err := strconv.ParseUint(args[1], 10, 64)
+		if err != nil {
+			return fmt.Errorf("crash: the bank's seed: %w", err)
+		}
 		provider, err := fakepay.New(fakepay.Config{
-			Seed: 1, ReplayErrors: true,
+			Seed: seed, ReplayErrors: true,
 			Latency: fakepay.Latency{P50: 150 * time.Millisecond, P99: 800 * time.Millisecond, Max: time.Second},
 			Faults:  []fakepay.Fault{{Kind: fakepay.ReplyLost, Rate: 0.08}, {Kind: fakepay.ErrorAfter, Rate: 0.04}, {Kind: fakepay.RequestLost, Rate: 0.04}},
 		})
