@@ -83,7 +83,7 @@ func TestReadyProviders(t *testing.T) {
 			client := wired(t, &idemhttp.Transport{Provider: p})
 			ref := ""
 			l := newLedger(t, posting(client, bank.URL), func(c *idempotency.Call[payment, paid]) {
-				c.Settling, c.Timeout = time.Minute, time.Second
+				c.Settling = time.Minute
 				c.Lookup = func(_ context.Context, a idempotency.Attempt, _ payment) (idempotency.Verdict[paid], error) {
 					ref = a.Ref
 					return idempotency.Happened(paid{}), nil

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -138,7 +137,7 @@ func newLedger(t testing.TB, send sendFunc, change ...func(*idempotency.Call[pay
 	t.Helper()
 	l := &ledger{}
 	call := idempotency.Call[payment, paid]{
-		Name: "charge", Namespace: "test", Timeout: 10 * time.Second, Retry: retry.Policy{Attempts: 1},
+		Name: "charge", Namespace: "test", Timeout: patience, Retry: retry.Policy{Attempts: 1},
 		Send: idemhttp.Send(send),
 		Hooks: idempotency.Hooks{Attempt: func(e idempotency.AttemptEvent) {
 			l.mu.Lock()

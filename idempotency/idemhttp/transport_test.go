@@ -413,7 +413,7 @@ func TestRetryAfter(t *testing.T) {
 		{"7", 0, 7 * time.Second, 7 * time.Second, true},
 		{"86400", 0, time.Hour, time.Hour, true},
 		{"86400", time.Minute, time.Minute, time.Minute, true},
-		{time.Now().Add(30 * time.Second).UTC().Format(http.TimeFormat), 0, 10 * time.Second, 31 * time.Second, true},
+		{time.Now().Add(50 * time.Minute).UTC().Format(http.TimeFormat), 0, 45 * time.Minute, 50 * time.Minute, true},
 		{"0", 0, 0, 0, true},
 		{"soon", 0, 0, 0, false},
 		{"", 0, 0, 0, false},
@@ -600,7 +600,7 @@ func TestContinueAndUpgrade(t *testing.T) {
 func TestBreakersPerHost(t *testing.T) {
 	down := newPSP(t, alwaysReply(http.StatusInternalServerError, "{}"))
 	up := newPSP(t, nil)
-	set := breaker.NewSet[string](breaker.Config{MinCalls: 2, OpenFor: time.Hour}, 10)
+	set := breaker.NewSet[string](breaker.Config{MinCalls: 2, Window: time.Hour, OpenFor: time.Hour}, 10)
 	client := wired(t, &idemhttp.Transport{Provider: plain, Breakers: set})
 	for range 2 {
 		class, _, _ := oneAttempt(t, posting(client, down.URL))
