@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -101,18 +103,27 @@ func TestClientThatCannotSeeTheWire(t *testing.T) {
 	require.ErrorAs(t, err, &unknown)
 }
 
+// In virtual time, which passes when everybody waits: the deadline ends an RPC that has reached the server.
 func TestClientDeadline(t *testing.T) {
-	address, _ := serve(t, func(ctx context.Context, _ string, _ *order) (*receipt, error) {
-		<-ctx.Done()
-		return nil, ctx.Err()
+	synctest.Test(t, func(t *testing.T) {
+		var reached atomic.Bool
+		l := bufconn.Listen(1 << 16)
+		serveOn(t, l, func(ctx context.Context, _ string, _ *order) (*receipt, error) {
+			reached.Store(true)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		dialer := grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) })
+		conn := dial(t, "passthrough:///shop", append(idemgrpc.DialOptions(idemgrpc.ClientConfig{}), dialer)...)
+		w := charges(t, conn, func(c *idempotency.Call[string, string]) { c.Timeout = 200 * time.Millisecond })
+		began := time.Now()
+		_, err := w.Do(t.Context(), "k", "o")
+		var unknown *idempotency.UnknownError
+		require.ErrorAs(t, err, &unknown)
+		assert.Equal(t, codes.DeadlineExceeded, status.Code(err))
+		assert.Equal(t, 200*time.Millisecond, time.Since(began))
+		assert.True(t, reached.Load())
 	})
-	w := charges(t, dial(t, address, idemgrpc.DialOptions(idemgrpc.ClientConfig{})...), func(c *idempotency.Call[string, string]) {
-		c.Timeout = 200 * time.Millisecond
-	})
-	_, err := w.Do(t.Context(), "k", "o")
-	var unknown *idempotency.UnknownError
-	require.ErrorAs(t, err, &unknown)
-	assert.Equal(t, codes.DeadlineExceeded, status.Code(err))
 }
 
 // A proxy's 403 reads like PermissionDenied, but the server has not said it.

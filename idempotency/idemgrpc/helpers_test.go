@@ -30,17 +30,25 @@ const (
 // charging is what a payment service does with an order.
 type charging func(ctx context.Context, method string, o *order) (*receipt, error)
 
+// patience bounds an attempt that no test is about: on a busy machine, long.
+const patience = 2 * time.Minute
+
 // serve serves both methods on a port of its own.
 func serve(t *testing.T, charge charging, options ...grpc.ServerOption) (address string, server *grpc.Server) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	server = grpc.NewServer(options...)
+	return l.Addr().String(), serveOn(t, l, charge, options...)
+}
+
+func serveOn(t *testing.T, l net.Listener, charge charging, options ...grpc.ServerOption) *grpc.Server {
+	t.Helper()
+	server := grpc.NewServer(options...)
 	server.RegisterService(service(charge), nil)
 	over := make(chan struct{})
 	go func() { defer close(over); _ = server.Serve(l) }()
 	t.Cleanup(func() { server.Stop(); <-over })
-	return l.Addr().String(), server
+	return server
 }
 
 // service is what protoc would have generated.
@@ -82,7 +90,7 @@ func invoke(ctx context.Context, conn *grpc.ClientConn, method, o string, option
 func charges(t *testing.T, conn *grpc.ClientConn, change ...func(*idempotency.Call[string, string])) *idempotency.Wrapper[string, string] {
 	t.Helper()
 	call := idempotency.Call[string, string]{
-		Name: "charge", Namespace: "test", KeyLife: time.Hour, Timeout: 10 * time.Second, Retry: retry.Policy{Attempts: 1},
+		Name: "charge", Namespace: "test", KeyLife: time.Hour, Timeout: patience, Retry: retry.Policy{Attempts: 1},
 		Send: idemgrpc.Send(func(ctx context.Context, _ idempotency.Attempt, o string) (string, error) {
 			return invoke(ctx, conn, chargeMethod, o)
 		}),
