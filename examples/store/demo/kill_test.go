@@ -1,6 +1,8 @@
 package demo_test
 
 import (
+	"context"
+	"errors"
 	"maps"
 	"slices"
 	"testing"
@@ -22,9 +24,9 @@ func TestKilledShops(t *testing.T) {
 	} {
 		t.Run(scenario, func(t *testing.T) {
 			t.Parallel()
-			const tries = 3 // a busy machine may be late with the request, or with the axe
-			for try := 1; ; try++ {
-				o, naive := show(t, scenario, change)
+			// A busy machine may be late with the request, or with the axe: less so where both have more time.
+			for _, at := range []float64{speed, speed / 4, slowly} {
+				o, naive := show(t, scenario, change, at)
 				require.True(t, o.Killed, "%v after the click the payment is under way", change.Kill)
 				checkProtected(t, o, t.Name())
 				assert.Empty(t, o.Broken())
@@ -32,8 +34,9 @@ func TestKilledShops(t *testing.T) {
 					assert.Positive(t, o.Naive.OverchargedCents, "the naive shop forgets the order, and the customer pays again or gets nothing")
 					return
 				}
-				require.Less(t, try, tries, "the kill never fell between a request and its answer: %+v", naive.Events)
+				t.Logf("at %v demo seconds a second the kill did not fall between a request and its answer: %+v", at, naive.Events)
 			}
+			t.Fatal("the kill never fell between a request and its answer")
 		})
 	}
 }
@@ -57,14 +60,14 @@ func cutOff(s demo.Snapshot) bool {
 
 func TestKilledBetweenTwoClicks(t *testing.T) {
 	t.Parallel()
-	o, _ := show(t, "doubleclick", demo.Change{Kill: 100 * time.Millisecond})
+	o, _ := show(t, "doubleclick", demo.Change{Kill: 100 * time.Millisecond}, speed)
 	checkProtected(t, o, t.Name())
 	assert.Empty(t, o.Broken())
 }
 
 func TestChangedDays(t *testing.T) {
 	t.Parallel()
-	o, _ := show(t, "doubleclick", demo.Change{Latency: 4 * time.Second, Lost: demo.MaxLost, Failing: demo.MaxFailing})
+	o, _ := show(t, "doubleclick", demo.Change{Latency: 4 * time.Second, Lost: demo.MaxLost, Failing: demo.MaxFailing}, speed)
 	checkProtected(t, o, t.Name())
 	assert.Greater(t, o.Protected.Attempts, 1, "seed 1 meets a fault: nearly every request does")
 }
@@ -88,13 +91,17 @@ func TestBadChanges(t *testing.T) {
 	require.ErrorContains(t, err, "the speed is 0")
 }
 
-func show(t *testing.T, scenario string, c demo.Change) (demo.Outcome, demo.Snapshot) {
+func show(t *testing.T, scenario string, c demo.Change, at float64) (demo.Outcome, demo.Snapshot) {
 	t.Helper()
 	scenarios, err := demo.Select(scenario)
 	require.NoError(t, err)
-	stage, err := demo.NewStage(scenarios[0], 1, speed, c)
+	stage, err := demo.NewStage(scenarios[0], 1, at, c)
 	require.NoError(t, err)
 	o, err := stage.Show(t.Context())
+	if errors.Is(err, context.DeadlineExceeded) && at > slowly { // a demo second was too short for this machine
+		t.Logf("%s, at %v demo seconds a second: %v: again, slowly", scenario, at, err)
+		return show(t, scenario, c, slowly)
+	}
 	require.NoError(t, err)
 	<-stage.Over()
 	return o, stage.Look().Naive

@@ -270,10 +270,12 @@ func TestOutageSavesTheOrder(t *testing.T) {
 type sick struct {
 	idempotency.Store
 	down, mute atomic.Bool
+	refused    atomic.Int32
 }
 
 func (s *sick) Acquire(ctx context.Context, c idempotency.Claim) (idempotency.Record, error) {
 	if s.down.Load() {
+		s.refused.Add(1)
 		return idempotency.Record{}, errors.New("the store is down")
 	}
 	rec, err := s.Store.Acquire(ctx, c)
@@ -293,7 +295,8 @@ func TestStoreThatIsDownStartsNothingYet(t *testing.T) {
 	assert.Equal(t, "pending", statusOf(page), "nobody knows what the store did")
 	assert.Contains(t, page, "still checking")
 	assert.Empty(t, paymentOf(page))
-	time.Sleep(3 * shop.RealTime().Faster(speed).Sweep)
+	clicked := store.refused.Load()
+	require.Eventually(t, func() bool { return store.refused.Load() >= clicked+3 }, patience, 10*time.Millisecond, "the sweeper tries again")
 	assert.Zero(t, w.charges())
 	store.down.Store(false)
 	page = b.await(w, "shipped") // though nobody clicked again
