@@ -27,6 +27,9 @@ import (
 
 // The databases are found as internal/integration finds them.
 
+// patience bounds what no test is about: on a busy machine, long. A database that is not there refuses at once.
+const patience = 2 * time.Minute
+
 // site is a service's database, in which a test has a table of its own.
 type site struct {
 	name  string // of the kind of database
@@ -43,7 +46,7 @@ var kinds = []struct {
 	{"sqlite", func(t *testing.T) (*sql.DB, string) {
 		path := filepath.Join(t.TempDir(), "calls ? 100%.db")
 		escaped := strings.NewReplacer("%", "%25", "?", "%3F", " ", "%20").Replace(path)
-		db, err := sql.Open("sqlite", "file:"+escaped+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_txlock=immediate")
+		db, err := sql.Open("sqlite", "file:"+escaped+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(60000)&_txlock=immediate")
 		return service(t, "sqlite", db, err), path
 	}},
 	{"postgres", func(t *testing.T) (*sql.DB, string) {
@@ -77,7 +80,7 @@ func service(t *testing.T, name string, db *sql.DB, err error) *sql.DB {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := db.PingContext(ctx); err != nil {
 		if slices.Contains(strings.Split(os.Getenv("STEADFAST_REQUIRE"), ","), name) {
@@ -189,7 +192,7 @@ func execute(t *testing.T, program string, env []string, input string, args ...s
 // run gives the command the site's database and table.
 func (on *site) run(t *testing.T, verb string, args ...string) *result {
 	t.Helper()
-	return given(t, []string{"STEADFAST_DB=" + on.dsn}, "", append([]string{verb, "-table", on.table}, args...)...)
+	return given(t, []string{"STEADFAST_DB=" + on.dsn}, "", append([]string{verb, "-table", on.table, "-timeout", patience.String()}, args...)...)
 }
 
 // exits asserts the status, and that the error says all of texts.
@@ -280,6 +283,7 @@ func (on *site) shop(t *testing.T, change func(*call)) *shop {
 	on.exec(t, "CREATE TABLE IF NOT EXISTS "+on.table+"_told (what "+kind+" NOT NULL)")
 	c := call{
 		Name: "charge", Send: provider, Retry: retry.Policy{Attempts: 1}, Settling: time.Millisecond,
+		Timeout: patience, // a call may run while commands do, and each is a process
 		OnSettled: func(ctx context.Context, s settled) error {
 			what := fmt.Sprintf("%s/%s %s %s", s.Scope, s.Key, s.State, s.Value.ID)
 			if s.Rejection != nil {

@@ -163,6 +163,7 @@ func TestNoIsOfOneRequest(t *testing.T) {
 func TestRunningCalls(t *testing.T) {
 	each(t, func(t *testing.T, on *site) {
 		sent, release := make(chan struct{}), make(chan struct{})
+		finish := sync.OnceFunc(func() { close(release) })
 		w := on.shop(t, func(c *call) {
 			c.Send = func(ctx context.Context, a idempotency.Attempt, in order) (receipt, error) {
 				if in.Item == "slow" {
@@ -172,6 +173,7 @@ func TestRunningCalls(t *testing.T) {
 				return receipt{}, errTimeout
 			}
 		})
+		t.Cleanup(finish) // or the shop would not close
 		leave(t, w, "", "k", "timeout", unknown)
 		before := on.shown(t, "charge", "k")
 		on.run(t, "settle", "-did-not-happen", "-as-of", before, "-settling", "1ms", "charge", "k").exits(0)
@@ -188,7 +190,7 @@ func TestRunningCalls(t *testing.T) {
 		on.run(t, "cancel", "charge", "slow").exits(4, "no further attempt is made")
 		on.run(t, "list", "-state", "running").exits(0).prints("[cancel wanted]")
 		on.run(t, "settle", "-happened", "-value", `{"id":"ch_1"}`, "charge", "slow").exits(0).prints("running -> succeeded")
-		close(release)
+		finish()
 		wait.Wait()
 		is(t, w, "", "slow", succeeded)
 		on.run(t, "show", "charge", "k").exits(0).prints("scheduled", `A "no" does not count now: it has not been sent; cancel it`)
