@@ -121,6 +121,30 @@ func TestAFewGoSideBySide(t *testing.T) {
 	})
 }
 
+// T59: whoever takes too long is not waited for, and afterwards everything is as it was.
+func TestWhoIsSlowIsNotWaitedFor(t *testing.T) {
+	each(t, func(t *testing.T, d database) {
+		g, s, _, _ := d.gated(t)
+		if g.abreast < 2 {
+			t.Skip("this database has one writer, for whom all others must wait")
+		}
+		for round := range 3 {
+			c := gather(t, g, s)
+			var others sync.WaitGroup
+			for i := range 3 * g.abreast {
+				others.Go(func() {
+					if r, err := s.Acquire(t.Context(), claim(fmt.Sprintf("k%d of %d", i, round), i)); err != nil || !r.Owned {
+						t.Errorf("Acquire: owned is %v, %v", r.Owned, err)
+					}
+				})
+			}
+			others.Wait() // while the first are still held
+			c.release()
+			c.done.Wait()
+		}
+	})
+}
+
 // T59: one key often, among others: one of its claims is granted, and all the others see it.
 func TestOneKeyOftenInABatch(t *testing.T) {
 	each(t, func(t *testing.T, d database) {

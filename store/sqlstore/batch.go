@@ -24,6 +24,7 @@ type request struct {
 
 	gone bool     // it has gone with others, and rec and err are its own
 	cue  chan cue // how it goes on, of one that waits in a lane
+	turn int      // the lane's, in which it went by itself
 }
 
 // do makes a request, together with others where there are some.

@@ -49,17 +49,15 @@ func (c *conn) prepare(ctx context.Context, s *statement) *sql.Stmt {
 	if c.tx != nil {
 		return nil // it would need another connection, and there may be none
 	}
-	c.store.preparing.Lock()
-	defer c.store.preparing.Unlock()
-	if stmt, ok := c.store.prepared.Load(s.text); ok {
-		return stmt.(*sql.Stmt)
-	}
 	stmt, err := c.store.db.PrepareContext(ctx, s.text)
 	if err != nil {
 		return nil // the statement itself will say why
 	}
-	c.store.prepared.Store(s.text, stmt)
-	return stmt
+	kept, also := c.store.prepared.LoadOrStore(s.text, stmt)
+	if also { // by somebody at the same time; nobody waits for another one's connection
+		_ = stmt.Close()
+	}
+	return kept.(*sql.Stmt)
 }
 
 func (c *conn) query(ctx context.Context, s *statement, args []any) (*sql.Rows, error) {

@@ -19,15 +19,18 @@ const (
 )
 
 // lane is where requests go. A few go by themselves, side by side. While those are under way, others gather, and go together
-// as soon as enough of them have come: so many callers do not pay for a commit each, and a few do not wait for each other. There is
-// no timer: who finds room goes at once.
+// as soon as enough of them have come: so many callers do not pay for a commit each, and a few do not wait for each other. Who finds
+// room goes at once.
 //
 // Its zero value is a free lane. A batch has a goroutine of its own, which ends with it.
 type lane struct {
 	mu      sync.Mutex
 	alone   int  // how many requests are under way by themselves
 	batch   bool // others are under way together
+	crowded bool // those who were together are expected back
 	waiting []*request
+	alarm   *time.Timer // set while anybody waits
+	turn    int         // what has gone in an earlier one takes too long, and is not counted any more
 }
 
 // cue says how a request that has waited goes on.
@@ -49,7 +52,8 @@ func (l *lane) do(ctx context.Context, c *conn, r *request) (idempotency.Record,
 	case err != nil:
 		return idempotency.Record{}, err
 	case next == leads:
-		l.hold(func() { l.leave(c) }, func() { err = c.single(ctx, r) })
+		defer l.leave(c, r.turn)
+		err = c.single(ctx, r)
 	case next == repeats:
 		err = c.single(ctx, r)
 	default:
@@ -64,24 +68,30 @@ func (l *lane) do(ctx context.Context, c *conn, r *request) (idempotency.Record,
 // itself, and all the others would wait for it.
 func (l *lane) enter(ctx context.Context, c *conn, r *request) (cue, error) {
 	l.mu.Lock()
-	room := !l.batch && len(l.waiting) == 0 && l.alone < c.abreast()
+	room := len(l.waiting) == 0 && !l.batch && l.alone < c.abreast()
 	if room {
 		l.alone++
-		l.mu.Unlock()
-		runtime.Gosched()
-		l.mu.Lock()
-		if len(l.waiting) == 0 && !l.batch {
+		r.turn = l.turn
+		if l.crowded {
+			l.mu.Unlock()
+			runtime.Gosched()
+			l.mu.Lock()
+			l.crowded = l.batch || len(l.waiting) > 0
+		}
+		if !l.crowded {
 			l.mu.Unlock()
 			return leads, nil
 		}
 	}
 	r.cue = make(chan cue, 1) // who gives it does not wait for who has left
 	l.waiting = append(l.waiting, r)
-	if room {
-		l.alone--
-		l.next(c)
+	if len(l.waiting) == 1 {
+		l.watch(c)
 	}
 	l.mu.Unlock()
+	if room {
+		l.leave(c, r.turn)
+	}
 	select {
 	case next := <-r.cue:
 		return next, nil
@@ -95,26 +105,20 @@ func (l *lane) enter(ctx context.Context, c *conn, r *request) (cue, error) {
 	select {
 	case next := <-r.cue:
 		if next == leads {
-			l.leave(c)
+			l.leave(c, r.turn)
 		}
 	default:
 	}
 	return 0, ctx.Err()
 }
 
-// hold does something, and makes room for others afterwards. If it takes too long it does so before.
-func (l *lane) hold(leave, do func()) {
-	leave = sync.OnceFunc(leave)
-	defer leave()
-	defer time.AfterFunc(patience, leave).Stop()
-	do()
-}
-
-// leave makes room where a request was by itself.
-func (l *lane) leave(c *conn) {
+// leave makes room where a request of that turn was by itself.
+func (l *lane) leave(c *conn, turn int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.alone--
+	if turn == l.turn {
+		l.alone--
+	}
 	l.next(c)
 }
 
@@ -123,35 +127,58 @@ func (l *lane) next(c *conn) {
 	for !l.batch && len(l.waiting) > 0 {
 		switch {
 		case len(l.waiting) >= max(c.abreast(), 2):
-			l.batch = true
-			go l.together(c, l.take())
+			l.batch, l.crowded = true, true
+			go l.together(c, l.take(), l.turn)
 		case l.alone < c.abreast():
 			l.alone++
-			l.waiting[0].cue <- leads
+			r := l.waiting[0]
 			l.waiting = slices.Delete(l.waiting, 0, 1)
+			r.turn = l.turn
+			r.cue <- leads
 		default:
 			return
 		}
+		l.watch(c)
 	}
 }
 
 // together makes a batch.
-func (l *lane) together(c *conn, batch []*request) {
-	l.hold(func() {
+func (l *lane) together(c *conn, batch []*request, turn int) {
+	defer func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.batch = false
-		l.next(c)
-	}, func() {
-		c.together(batch)
-		for _, r := range batch {
-			if r.gone {
-				r.cue <- answered
-			} else {
-				r.cue <- repeats
-			}
+		if turn == l.turn {
+			l.batch = false
 		}
-	})
+		l.next(c)
+	}()
+	c.together(batch)
+	for _, r := range batch {
+		if r.gone {
+			r.cue <- answered
+		} else {
+			r.cue <- repeats
+		}
+	}
+}
+
+// watch sets the alarm anew: those who wait do so no longer than patience after others went. It is called with the lane locked.
+func (l *lane) watch(c *conn) {
+	if l.alarm != nil {
+		l.alarm.Stop()
+	}
+	if len(l.waiting) > 0 {
+		turn := l.turn
+		l.alarm = time.AfterFunc(patience, func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if turn == l.turn && len(l.waiting) > 0 {
+				l.turn++
+				l.alone, l.batch = 0, false
+				l.next(c)
+			}
+		})
+	}
 }
 
 // take takes those who have waited longest, each key once (T59).

@@ -83,8 +83,7 @@ type Store struct {
 	claims      lane          // and settlements, but on MariaDB
 	settlements lane
 
-	preparing sync.Mutex
-	prepared  sync.Map // text to *sql.Stmt
+	prepared sync.Map // text to *sql.Stmt
 }
 
 var (
