@@ -79,7 +79,7 @@ var mutants = []mutant{
 	{"what was given up can be cancelled, and told, again", "store/internal/record/verdict.go",
 		"		if r.From == idempotency.StateAbandoned {\n", "		if false {\n"},
 	{"unknown is told as not sent", "idempotency/explain.go",
-		"	switch rec.State {\n	case StateSucceeded:\n", "	if rec.State == StateUnknown {\n		return &notSentYet{hidden{cause}}\n	}\n	switch rec.State {\n	case StateSucceeded:\n"},
+		"	switch rec.State {\n	case StateSucceeded:\n", "	if rec.State == StateUnknown {\n		return &notSentYet{hidden: hidden{cause}}\n	}\n	switch rec.State {\n	case StateSucceeded:\n"},
 }
 
 // found is how a mutant fared.
