@@ -29,6 +29,7 @@ type lane struct {
 	batch   bool // others are under way together
 	crowded bool // those who were together are expected back
 	waiting []*request
+	went    time.Time   // when a request last went
 	alarm   *time.Timer // set while anybody waits
 	turn    int         // what has gone in an earlier one takes too long, and is not counted any more
 }
@@ -79,19 +80,18 @@ func (l *lane) enter(ctx context.Context, c *conn, r *request) (cue, error) {
 			l.crowded = l.batch || len(l.waiting) > 0
 		}
 		if !l.crowded {
+			l.went = time.Now()
 			l.mu.Unlock()
 			return leads, nil
 		}
 	}
 	r.cue = make(chan cue, 1) // who gives it does not wait for who has left
 	l.waiting = append(l.waiting, r)
-	if len(l.waiting) == 1 {
-		l.watch(c)
+	if room { // and not used
+		l.vacate(c, r.turn)
 	}
+	l.watch(c)
 	l.mu.Unlock()
-	if room {
-		l.leave(c, r.turn)
-	}
 	select {
 	case next := <-r.cue:
 		return next, nil
@@ -116,6 +116,12 @@ func (l *lane) enter(ctx context.Context, c *conn, r *request) (cue, error) {
 func (l *lane) leave(c *conn, turn int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.vacate(c, turn)
+	l.watch(c)
+}
+
+// vacate is leave, with the lane locked.
+func (l *lane) vacate(c *conn, turn int) {
 	if turn == l.turn {
 		l.alone--
 	}
@@ -138,47 +144,50 @@ func (l *lane) next(c *conn) {
 		default:
 			return
 		}
-		l.watch(c)
+		l.went = time.Now()
 	}
 }
 
 // together makes a batch.
 func (l *lane) together(c *conn, batch []*request, turn int) {
-	defer func() {
+	defer func() { // also if a driver ends this goroutine
+		for _, r := range batch {
+			if r.gone {
+				r.cue <- answered
+			} else {
+				r.cue <- repeats
+			}
+		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if turn == l.turn {
 			l.batch = false
 		}
 		l.next(c)
+		l.watch(c)
 	}()
 	c.together(batch)
-	for _, r := range batch {
-		if r.gone {
-			r.cue <- answered
-		} else {
-			r.cue <- repeats
-		}
-	}
 }
 
-// watch sets the alarm anew: those who wait do so no longer than patience after others went. It is called with the lane locked.
+// watch sets the alarm: those who wait do so no longer than patience after somebody went. It is called with the lane locked.
 func (l *lane) watch(c *conn) {
 	if l.alarm != nil {
 		l.alarm.Stop()
 	}
-	if len(l.waiting) > 0 {
-		turn := l.turn
-		l.alarm = time.AfterFunc(patience, func() {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			if turn == l.turn && len(l.waiting) > 0 {
-				l.turn++
-				l.alone, l.batch = 0, false
-				l.next(c)
-			}
-		})
+	if len(l.waiting) == 0 {
+		return
 	}
+	turn := l.turn
+	l.alarm = time.AfterFunc(patience-time.Since(l.went), func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if turn == l.turn && len(l.waiting) > 0 {
+			l.turn++
+			l.alone, l.batch = 0, false
+			l.next(c)
+			l.watch(c)
+		}
+	})
 }
 
 // take takes those who have waited longest, each key once (T59).

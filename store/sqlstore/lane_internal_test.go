@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,7 +37,7 @@ func (f failing) some() time.Duration {
 // However callers come and leave, and however long the database takes: each is answered, and in the end the lane is free. Time is virtual.
 func TestALaneIsFreeInTheEnd(t *testing.T) {
 	for _, d := range []Dialect{PostgreSQL, SQLite} {
-		for callers, f := range map[int]failing{6: failing(patience / 4), 64: failing(2 * patience)} {
+		for callers, f := range map[int]failing{6: failing(patience / 16), 64: failing(2 * patience)} {
 			synctest.Test(t, func(t *testing.T) {
 				db := sql.OpenDB(f)
 				defer func() { require.NoError(t, db.Close()) }()
@@ -48,7 +49,10 @@ func TestALaneIsFreeInTheEnd(t *testing.T) {
 				for i := range callers {
 					done.Go(func() {
 						for n := range 500 {
-							ctx, cancel := context.WithTimeout(t.Context(), f.some())
+							ctx, cancel := context.WithCancel(t.Context())
+							if i%2 == 0 { // the others do not give up
+								ctx, cancel = context.WithTimeout(t.Context(), f.some())
+							}
 							r := &request{id: idempotency.ID{Operation: "charge", Key: fmt.Sprint(i % 40)}, settles: n%2 == 1}
 							r.args = make([]any, max(len(freshColumns), len(settleParams)))
 							_, err := l.do(ctx, c, r)
@@ -70,4 +74,50 @@ func TestALaneIsFreeInTheEnd(t *testing.T) {
 			})
 		}
 	}
+}
+
+// slowly is a driver whose first connections come when nobody waits for them any more.
+type slowly struct{ first atomic.Int64 }
+
+func (s *slowly) Connect(ctx context.Context) (driver.Conn, error) {
+	if s.first.Add(-1) >= 0 {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return nil, errFailing
+}
+func (s *slowly) Driver() driver.Driver { return nil }
+
+// Who has less patience than others must have for what is slow does not keep them, or those who come later, from going.
+func TestImpatientCallersGoToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s slowly
+		db := sql.OpenDB(&s)
+		defer func() { require.NoError(t, db.Close()) }()
+		store, err := New(db, Config{Dialect: PostgreSQL})
+		require.NoError(t, err)
+		c := &conn{texts: newTexts(flavour{dialect: PostgreSQL, table: DefaultTable}), store: store}
+		s.first.Store(int64(c.abreast()))
+		var l lane
+		ask := func(key string, within time.Duration) error {
+			ctx, cancel := context.WithTimeout(t.Context(), within)
+			defer cancel()
+			r := &request{id: idempotency.ID{Operation: "charge", Key: key}, args: make([]any, len(freshColumns))}
+			_, err := l.do(ctx, c, r)
+			return err
+		}
+		var done sync.WaitGroup
+		for i := range c.abreast() {
+			done.Go(func() { _ = ask(fmt.Sprint("slow", i), time.Hour) })
+		}
+		synctest.Wait()
+		for i := range 10 {
+			want := errFailing
+			if i == 0 {
+				want = context.DeadlineExceeded
+			}
+			require.ErrorIs(t, ask(fmt.Sprint(i), patience*9/10), want, i)
+		}
+		done.Wait()
+	})
 }

@@ -14,8 +14,8 @@
 // Verdicts, cancellations and claims of what lies there take a short transaction.
 //
 // Many callers do not each pay for a commit. Up to four claims of new keys or settlements of one Store go by themselves, side by side
-// (SQLite, which has one writer: one). While they are under way others gather, and as soon as four have (SQLite: two) they go together:
-// on PostgreSQL and MariaDB in one statement, elsewhere in one transaction. No timer is involved: who finds room goes at once. A batch
+// (SQLite, which has one writer: one). While they are under way others gather, and when one of them is back those go together, if there
+// are four of them (SQLite: two), on PostgreSQL and MariaDB in one statement, elsewhere in one transaction. Who finds room goes at once. A batch
 // takes what its statement takes: where it fails, each of its callers goes by itself, so that a row that the database refuses fails
 // alone; and where it waits for a row that somebody has locked, it is given up after a second (SQLite, which locks all rows at once:
 // ten), likewise.
