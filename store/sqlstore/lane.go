@@ -19,8 +19,8 @@ const (
 )
 
 // lane is where requests go. A few go by themselves, side by side. While those are under way, others gather, and go together
-// as soon as enough of them have come: so many callers do not pay for a commit each, and a few do not wait for each other. Who finds
-// room goes at once.
+// when one of them is back, if there are enough: so many callers do not pay for a commit each, and a few do not wait for each other.
+// Who finds room goes at once.
 //
 // Its zero value is a free lane. A batch has a goroutine of its own, which ends with it.
 type lane struct {
